@@ -1,0 +1,1 @@
+"""The servers at the other end."""

@@ -1,0 +1,1 @@
+"""Simulated firmware of both ends of the cable, joined by the electrical plant."""

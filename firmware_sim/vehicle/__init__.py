@@ -1,0 +1,1 @@
+"""The vehicle's end: pilot behaviour, battery."""

@@ -1,0 +1,1 @@
+"""The charge point controller: charging transactions, signed journal, authorisation, forwarding."""

@@ -1,0 +1,1 @@
+"""Rig files, virtual lines, virtual clock and network, faults."""

@@ -1,0 +1,1 @@
+"""Sign with PKCS#11 tokens in a worker process."""

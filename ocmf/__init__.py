@@ -1,0 +1,1 @@
+"""The signed meter record (OCMF): payload, container, verification, key history."""

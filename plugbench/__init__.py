@@ -1,0 +1,1 @@
+"""The command: parses arguments and wires the parts; holds no logic."""

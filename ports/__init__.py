@@ -1,0 +1,1 @@
+"""What the rooms of the house agree on: interfaces and plain data, no behaviour."""

@@ -1,0 +1,1 @@
+"""Check signed records and keep public keys with history."""

@@ -1,0 +1,1 @@
+"""EXI as the V2G standards use it: codec generated from the schemas, and its run time."""
