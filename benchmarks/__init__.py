@@ -1,0 +1,1 @@
+"""Speed, measured with both sides in one run: `make bench`."""
