@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from benchmarks.report import Line, Report, interleaved
 
 
