@@ -1,0 +1,62 @@
+"""The `plugbench` command: finds the subcommand, runs it, turns errors into exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from ports.errors import PeerError, PlugbenchError
+
+EXIT_CODES = "exit codes: 0 pass, 1 fail, 2 usage or rig error, 3 inconclusive"
+
+# Each module is imported only when its command is asked for.
+COMMANDS: dict[str, str] = {
+    "run": "run the sessions of a rig file and check every record",
+    "rig": "check a rig file, say what is real and what is simulated",
+    "meter": "read a meter, simulate one, find its settings",
+    "hsm": "make and list token keys, sign, show the public key",
+    "verify": "check signed records: .ocmf, SAFE XML, a run's folder",
+    "v2g": "decode, encode and compare ISO 15118 and DIN 70121 messages and captures",
+    "doctor": "say what is missing on this machine and how to get it",
+}
+
+
+def _parser(command: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="plugbench",
+        description="Charge point simulator and gateway: from a meter's register to a bill that anyone can check.",
+        epilog=EXIT_CODES,
+    )
+    subparsers = parser.add_subparsers(dest="command", metavar="command", required=True)
+    if command in COMMANDS:
+        importlib.import_module(f"plugbench.{command}").add_commands(subparsers)
+    else:
+        for name, text in COMMANDS.items():
+            subparsers.add_parser(name, help=text)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code (0 pass, 1 fail, 2 usage or rig error, 3 inconclusive)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    args = _parser(words[0] if words else None).parse_args(words)
+    try:
+        return int(args.run(args))
+    except PlugbenchError as error:
+        print(f"plugbench: {error}", file=sys.stderr)
+        for note in getattr(error, "__notes__", ()):
+            print(f"plugbench: {note}", file=sys.stderr)
+        return 1 if isinstance(error, PeerError) else 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the interpreter's own flush is quiet
+        return 1
+    except KeyboardInterrupt:
+        print("plugbench: interrupted", file=sys.stderr)
+        return 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())
