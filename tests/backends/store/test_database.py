@@ -1,0 +1,104 @@
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from backends.store.database import Database, StoreError
+from backends.store.schema import AUDIT, METADATA
+from ports.clock import Cancellable, TimeStatus
+
+
+class HeldClock:
+    """A clock that counts how often it was held."""
+
+    is_virtual = True
+    holds = 0
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    def now(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC)
+
+    def status(self) -> TimeStatus:
+        return TimeStatus.SYNCHRONISED
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(0)
+
+    def hold(self) -> AbstractContextManager[None]:
+        self.holds += 1
+        return contextlib.nullcontext()
+
+    def watchdog(self, seconds: float, on_expiry: Callable[[], object]) -> Cancellable:
+        return asyncio.get_running_loop().call_later(seconds, on_expiry)
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    opened = Database(f"sqlite:///{tmp_path / 'store.db'}", HeldClock())
+    yield opened
+    await opened.close()
+
+
+def add(connection: sa.Connection, subject: str = "x") -> None:
+    connection.execute(AUDIT.insert().values(at=1, actor="a", operation="o", subject=subject))
+
+
+def count(connection: sa.Connection) -> int:
+    return connection.execute(sa.select(sa.func.count()).select_from(AUDIT)).scalar_one()
+
+
+async def test_a_write_commits_and_a_failed_one_leaves_nothing(database: Database) -> None:
+    await database.write(add)
+
+    def fails(connection: sa.Connection) -> None:
+        add(connection)
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await database.write(fails)
+    assert await database.read(count) == 1
+
+
+async def test_the_migrations_make_the_schema_of_the_tables(database: Database) -> None:
+    def differences(connection: sa.Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection), METADATA))
+
+    assert await database.read(differences) == []
+
+
+async def test_a_read_cannot_hide_a_write(database: Database) -> None:
+    async def writers() -> None:
+        await asyncio.gather(*(database.write(lambda c, n=n: add(c, str(n))) for n in range(50)))
+
+    await asyncio.gather(writers(), *(database.read(count) for _ in range(50)))
+    assert await database.read(count) == 50
+
+
+async def test_virtual_time_waits_for_the_database(tmp_path: Path) -> None:
+    clock = HeldClock()
+    database = Database(f"sqlite:///{tmp_path / 'store.db'}", clock)
+    await database.read(count)
+    assert clock.holds == 1
+    await database.close()
+
+
+async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(b"this is a text file, not a database" * 100)
+    with pytest.raises(StoreError, match=r"store\.db.*not a database"):
+        Database(f"sqlite:///{path}", HeldClock())
+
+
+async def test_only_the_owner_may_read_the_file(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'store.db'}", HeldClock())
+    await database.close()
+    assert (tmp_path / "store.db").stat().st_mode & 0o077 == 0
