@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
 from typing import Any
 
+# what read_value lets through never needs rounding: it would raise
+EXACT = Context(prec=200, traps=[Inexact])
 _KEYS = ("TM", "TX", "RV", "RI", "RU", "RT", "CL", "EF", "ST")
 _TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)[,.](\d{3})(?:([+-])(\d\d):?(\d\d)|(Z))(?: ([A-Za-z]))?", re.ASCII
@@ -41,7 +43,7 @@ class RecordReading:
     def kwh(self) -> Decimal | None:
         """The value in kWh, exactly; None when the unit is no energy."""
         factor = _TO_KWH.get(self.unit.lower())
-        return None if self.value is None or factor is None else self.value * factor
+        return None if self.value is None or factor is None else EXACT.multiply(self.value, factor)
 
 
 def read_time(text: str) -> tuple[datetime | None, str]:
