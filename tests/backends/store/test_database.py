@@ -1,8 +1,5 @@
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,38 +9,12 @@ from alembic.migration import MigrationContext
 
 from backends.store.database import Database, StoreError
 from backends.store.schema import AUDIT, METADATA
-from ports.clock import Cancellable, TimeStatus
-
-
-class HeldClock:
-    """A clock that counts how often it was held."""
-
-    is_virtual = True
-    holds = 0
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    def now(self) -> datetime:
-        return datetime(2026, 1, 1, tzinfo=UTC)
-
-    def status(self) -> TimeStatus:
-        return TimeStatus.SYNCHRONISED
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(0)
-
-    def hold(self) -> AbstractContextManager[None]:
-        self.holds += 1
-        return contextlib.nullcontext()
-
-    def watchdog(self, seconds: float, on_expiry: Callable[[], object]) -> Cancellable:
-        return asyncio.get_running_loop().call_later(seconds, on_expiry)
+from tests.doubles import ManualClock
 
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path / 'store.db'}", HeldClock())
+    opened = Database(f"sqlite:///{tmp_path / 'store.db'}", ManualClock())
     yield opened
     await opened.close()
 
@@ -84,7 +55,7 @@ async def test_a_read_cannot_hide_a_write(database: Database) -> None:
 
 
 async def test_virtual_time_waits_for_the_database(tmp_path: Path) -> None:
-    clock = HeldClock()
+    clock = ManualClock()
     database = Database(f"sqlite:///{tmp_path / 'store.db'}", clock)
     await database.read(count)
     assert clock.holds == 1
@@ -95,10 +66,10 @@ async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     path.write_bytes(b"this is a text file, not a database" * 100)
     with pytest.raises(StoreError, match=r"store\.db.*not a database"):
-        Database(f"sqlite:///{path}", HeldClock())
+        Database(f"sqlite:///{path}", ManualClock())
 
 
 async def test_only_the_owner_may_read_the_file(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'store.db'}", HeldClock())
+    database = Database(f"sqlite:///{tmp_path / 'store.db'}", ManualClock())
     await database.close()
     assert (tmp_path / "store.db").stat().st_mode & 0o077 == 0

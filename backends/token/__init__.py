@@ -1,0 +1,1 @@
+"""The token service: OAuth2 client credentials in, RS256 JWT out."""
