@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Context, Decimal, Inexact
 from typing import Any
 
@@ -64,7 +64,7 @@ def read_time(text: str) -> tuple[datetime | None, str]:
             int(milli) * 1000,
             timezone(-zone if sign == "-" else zone),
         )
-        time.timestamp()  # refuses what lies outside of the calendar in UTC
+        time.astimezone(UTC)  # refuses what lies outside of the calendar
     except (ValueError, OverflowError):
         return None, letter or ""
     return time, letter or ""
