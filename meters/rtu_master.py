@@ -1,0 +1,322 @@
+"""Modbus RTU master that never takes an answer for another one's.
+
+RTU has no transaction number, so the discipline has to make up for it:
+
+- an answer counts only with the exact device, function, byte count and CRC (`wire.rtu`);
+- after a timeout nothing is sent until the late answer has come or the model's late window is over;
+- a device that still owes an answer of the same form is first asked something of another form: it answers in
+  order, so that answer proves that the older one will not come any more;
+- t3.5 of silence (or what the device wants) before every request, whoever spoke last;
+- one owner of the line at a time, billing reads first.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass, field
+
+from meters.bus import Backoff, Call, Timing
+from meters.turns import Turns
+from ports.errors import LocalError, PeerError, RigError
+from ports.serial_line import BytePort
+from ports.trace import TraceEvent, Tracer, no_trace
+from wire import modbus_pdu, rtu
+from wire.modbus_pdu import DeviceRefusedError, ReadRegisters, Request
+
+QUIET_S = 0.020  # USB adapters pause up to 16 ms inside a frame (FTDI latency timer): longer is the end of an answer
+QUIET_CHARACTERS = 20
+GAP_S = 0.100  # a pause inside an answer that has begun well may be this long even past its deadline
+BABBLE_S = 1.0  # a line that is not quiet for so long is broken
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class LineCounters:
+    """What happened on a line so far; octets for noise and echo, frames for the rest."""
+
+    requests: int = 0
+    answers: int = 0
+    exceptions: int = 0
+    timeouts: int = 0
+    late: int = 0
+    crc: int = 0
+    foreign: int = 0
+    early: int = 0
+    noise: int = 0
+    echo: int = 0
+    reopened: int = 0
+    syncs: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class _Debts:
+    """Requests of one device that were sent and not answered, oldest first."""
+
+    requests: list[Request] = field(default_factory=list)
+
+    def add(self, request: Request) -> None:
+        if not self.requests or self.requests[-1] != request:
+            self.requests.append(request)
+
+    def owes_like(self, request: Request) -> bool:
+        return any(_form(owed) == _form(request) for owed in self.requests)
+
+    def settle(self, request: Request) -> None:
+        """An answer of this form came: a device answers in order, so everything before it is settled too."""
+        for index, owed in enumerate(self.requests):
+            if _form(owed) == _form(request):
+                del self.requests[: index + 1]
+                return
+
+
+def _form(request: Request) -> bytes:
+    return request.answer_header
+
+
+class RtuMaster:
+    """The only owner of a serial line (`meters.bus.Bus`)."""
+
+    def __init__(self, port: BytePort, tracer: Tracer = no_trace) -> None:
+        self._port = port
+        self._trace = tracer
+        self._turns = Turns()
+        self._backoff = Backoff()
+        self._last = 0.0  # when the last octet was on the line
+        self._hold_until = 0.0  # quarantine
+        self._debts: dict[int, _Debts] = {}
+        self._echoes: bool | None = None
+        self._closed = False
+        self.counters = LineCounters()
+
+    @property
+    def name(self) -> str:
+        """The port's name."""
+        return self._port.name
+
+    async def transact(
+        self, device: int, request: Request, timing: Timing, call: Call | None = None
+    ) -> tuple[int, ...]:
+        """See `meters.bus.Bus.transact`."""
+        call = call or Call()
+        async with self._turns.turn(call.priority):
+            self._open()
+            try:
+                await self._serve_quarantine()
+                await self._synchronise(device, request, timing, call)
+                return modbus_pdu.decode_answer(request, await self._exchange(device, request, timing, call))
+            except RigError as error:
+                self._lose(error)
+                raise
+
+    async def close(self) -> None:
+        """Release the port; harmless when closed."""
+        self._closed = True
+        self._port.close()
+
+    # the line ------------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        if self._closed:
+            raise LocalError(f"{self.name}: this master was closed")
+        if self._port.is_open:
+            return
+        now = self._port.time()
+        self._backoff.check(now, self.name)
+        try:
+            self._port.open()
+        except RigError:
+            self._backoff.failed(now)
+            raise
+        self._backoff.succeeded()
+        self.counters.reopened += 1
+        self._echoes = None  # the adapter may be another one
+        self.counters.noise += len(self._port.flush_input())
+        self._last = self._port.time()
+        self._hold_until = 0.0
+
+    def _lose(self, error: RigError) -> None:
+        """The port went away: close it so that the next request opens it anew (a kept descriptor blocks the name)."""
+        now = self._port.time()
+        self._port.close()
+        self._backoff.failed(now)
+        self._emit("line.lost", {"error": str(error)})
+
+    async def _silence(self, min_gap_s: float) -> None:
+        """Wait until the line was silent for t3.5; whatever comes meanwhile is thrown away and counted."""
+        gap = max(self._port.settings.silence_s, min_gap_s)
+        give_up = self._port.time() + BABBLE_S + gap
+        while True:
+            await self._port.wait_until(self._last + gap)
+            stray = self._port.flush_input()
+            if not stray:
+                return
+            self.counters.noise += len(stray)
+            self._last = self._port.time()
+            if self._last > give_up:
+                raise PeerError(f"{self.name}: somebody talks all the time; no silence for {BABBLE_S} s", stray)
+
+    async def _serve_quarantine(self) -> None:
+        """After a failure: send nothing until the late answer has come and ended, or its window is over."""
+        buffer = b""
+        while self._hold_until > self._port.time() and any(debts.requests for debts in self._debts.values()):
+            octets = await self._port.receive(self._hold_until)
+            if octets:
+                self._last = self._port.time()
+            buffer = self._take_late(buffer + octets)
+        self.counters.noise += len(buffer)
+        self._hold_until = 0.0
+
+    def _take_late(self, buffer: bytes) -> bytes:
+        """Settle the debts that are answered in `buffer`; returns the octets after the last such answer."""
+        for device, debts in self._debts.items():
+            for owed in list(debts.requests):
+                found = rtu.find_answer(buffer, device, owed)
+                if found is not None:
+                    self.counters.late += 1
+                    self.counters.noise += found.skipped
+                    self._emit("line.late", {"device": device, "request": modbus_pdu.describe(owed)}, found.pdu)
+                    debts.settle(owed)
+                    return self._take_late(buffer[found.end :])
+        return buffer
+
+    # one request -----------------------------------------------------------------------------------------------
+
+    async def _synchronise(self, device: int, request: Request, timing: Timing, call: Call) -> None:
+        """While the device may owe an answer that looks like the one to come: ask it something else first."""
+        debts = self._debts.setdefault(device, _Debts())
+        while debts.owes_like(request):
+            other = next((read for read in call.sync if _form(read) != _form(request)), None)
+            if other is None:
+                return  # nothing else to ask: the late window alone has to do
+            self.counters.syncs += 1
+            try:
+                await self._exchange(device, other, timing, Call(call.priority))
+            except DeviceRefusedError:
+                return  # it answers, and in order; a refusal cannot say more
+
+    async def _exchange(self, device: int, request: Request, timing: Timing, call: Call) -> bytes:
+        """Send and wait for exactly this request's answer; returns its PDU."""
+        port, settings = self._port, self._port.settings
+        if self._echoes is None and request.function == modbus_pdu.WRITE_SINGLE:
+            raise LocalError(f"{self.name}: read once before the first write: an echo looks like its answer")
+        debts = self._debts.setdefault(device, _Debts())
+        frame = rtu.frame(device, modbus_pdu.encode_request(request))
+        await self._silence(timing.min_gap_s)
+        debts.add(request)
+        self._hold_until = port.time() + timing.max_response_s + timing.late_window_s  # also when we are cancelled
+        sent = self._last = port.write(frame)
+        self.counters.requests += 1
+        self._emit("line.request", {"device": device}, frame)
+        size = rtu.answer_size(request)
+        deadline = sent + timing.max_response_s + size * settings.character_s
+        self._hold_until = deadline + timing.late_window_s
+        quiet = max(QUIET_S, QUIET_CHARACTERS * settings.character_s)
+        buffer = b""
+        echoed = False
+        skip = rtu.MAX_FRAME if call.max_skip is None else call.max_skip
+        while True:
+            until = deadline
+            if buffer:
+                seen = rtu.diagnose(buffer, device, request)
+                if seen.complete:
+                    until = min(deadline, self._last + quiet)
+                elif seen.kind == "truncated":
+                    until = max(deadline, self._last + GAP_S)
+            octets = await port.receive(until)
+            if octets:
+                self._last = port.time()
+                if not buffer and not echoed:
+                    self._note_early(octets, sent)
+                buffer += octets
+                if not echoed and self._echoes is not False and buffer.startswith(frame):
+                    echoed = True
+                    self.counters.echo += len(frame)
+                    buffer = buffer[len(frame) :]
+                buffer = self._without_late(buffer, device, request)
+            found = rtu.find_answer(buffer, device, request, final=not octets, max_skip=skip)
+            if found is not None:
+                break
+            if not octets or self._last > deadline + BABBLE_S:
+                raise self._failure(device, request, buffer, debts, until < deadline)
+        if isinstance(request, ReadRegisters):
+            self._echoes = echoed
+        self.counters.noise += found.skipped
+        rest = buffer[found.end :]
+        if call.settle:
+            rest += await self._after(port.settings.silence_s)
+        self._check_alone(rest, device, request)
+        self._emit("line.answer", {"device": device}, buffer)
+        if found.is_exception:
+            self.counters.exceptions += 1
+            if len(debts.requests) == 1:  # it may have been the refusal of an older request
+                debts.requests.clear()
+        else:
+            self.counters.answers += 1
+            debts.requests.clear()
+        if not debts.requests:
+            self._hold_until = 0.0
+        return found.pdu
+
+    def _without_late(self, buffer: bytes, device: int, request: Request) -> bytes:
+        """Take out answers to older requests of any device, as far as their form tells them from the present one."""
+        for other, debts in self._debts.items():
+            for owed in list(debts.requests):
+                if other == device and _form(owed) == _form(request):
+                    continue
+                found = rtu.find_answer(buffer, other, owed)
+                if found is not None and not found.is_exception:
+                    self.counters.late += 1
+                    debts.settle(owed)
+                    buffer = buffer[: found.skipped] + buffer[found.end :]
+        return buffer
+
+    def _note_early(self, octets: bytes, sent: float) -> None:
+        """Count answers that begin inside t3.5 after the request (echoes do, too)."""
+        began = self._last - len(octets) * self._port.settings.character_s
+        if self._echoes is False and began < sent + 0.9 * self._port.settings.silence_s:
+            self.counters.early += 1
+
+    async def _after(self, silence_s: float) -> bytes:
+        """What follows an answer within t3.5."""
+        octets = await self._port.receive(self._last + silence_s)
+        if octets:
+            self._last = self._port.time()
+        return octets
+
+    def _check_alone(self, rest: bytes, device: int, request: Request) -> None:
+        """A second answer behind the first: two devices share the id, and the value may be either's."""
+        self.counters.noise += len(rest)
+        if rest.find(bytes((device,)) + request.answer_header) >= 0:
+            raise PeerError(
+                f"{self.name}: two answers to one request for device {device}: do two devices have this id?", rest
+            )
+
+    def _failure(self, device: int, request: Request, buffer: bytes, debts: _Debts, early: bool) -> PeerError:
+        """Count and describe why there is no answer; leave the quarantine as long as the real one may come."""
+        seen = rtu.diagnose(buffer, device, request)
+        if seen.settled:
+            debts.requests.clear()
+            self._hold_until = 0.0
+        if seen.kind == "crc":
+            self.counters.crc += 1
+        elif seen.kind in ("device", "function", "length"):
+            self.counters.foreign += 1
+        else:
+            self.counters.noise += len(buffer)
+        if not early:
+            self.counters.timeouts += 1
+        self._emit("line.failure", {"device": device, "kind": seen.kind}, buffer)
+        settings = self._port.settings
+        return PeerError(
+            f"{self.name} ({settings.baud} {settings.format}) device {device},"
+            f" {modbus_pdu.describe(request)}: {seen.text}",
+            buffer,
+        )
+
+    def _emit(self, kind: str, data: dict[str, object], raw: bytes = b"") -> None:
+        self._trace(TraceEvent(self._port.time(), "line", kind, self.name, data, raw))
