@@ -1,0 +1,63 @@
+"""The grid at the plant: three voltages in whole millivolts, with noise, brown-out and missing phases."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from firmware_sim.agenda import Agenda, ns
+
+PHASES = 3
+NoiseStep = Callable[[Callable[[], None]], None]  # applies a change to the mains
+
+
+@dataclass(frozen=True, slots=True)
+class MainsSettings:
+    """nominal_v: phase to neutral. noise_v / noise_every_s: half width and period of the seeded noise, 0 = none."""
+
+    nominal_v: float = 230.0
+    frequency_hz: float = 50.0
+    noise_v: float = 0.0
+    noise_every_s: float = 10.0
+
+
+class Mains:
+    """Voltages now. Whoever changes them goes through `Circuit.change_mains`, so that energy stays exact."""
+
+    def __init__(self, settings: MainsSettings, seed: int) -> None:
+        self.settings = settings
+        self.frequency_hz = settings.frequency_hz
+        self.phase_on = [True] * PHASES
+        self.level = 1.0  # of nominal: 0.6 is a brown-out, 0 a power cut
+        self._noise_mv = [0] * PHASES
+        self._random = random.Random(f"mains {seed}")  # noqa: S311 - a seeded simulation, not a secret
+
+    @property
+    def nominal_mv(self) -> int:
+        """Nominal phase voltage."""
+        return round(self.settings.nominal_v * 1000)
+
+    def millivolts(self) -> tuple[int, int, int]:
+        """L1, L2, L3 to neutral."""
+        base = round(self.nominal_mv * self.level)
+        l1, l2, l3 = (
+            max(base + n, 0) if on and base else 0 for on, n in zip(self.phase_on, self._noise_mv, strict=True)
+        )
+        return l1, l2, l3
+
+    def draw_noise(self) -> None:
+        """Take the next random offsets."""
+        width = round(self.settings.noise_v * 1000)
+        self._noise_mv = [self._random.randint(-width, width) for _ in range(PHASES)]
+
+    def start_noise(self, agenda: Agenda, step: NoiseStep) -> None:
+        """Plan the noise, when there is any."""
+        if self.settings.noise_v:
+            period = ns(self.settings.noise_every_s)
+
+            def tick() -> None:
+                step(self.draw_noise)
+                agenda.after(period, tick)
+
+            tick()
