@@ -130,19 +130,21 @@ def diagnose(buffer: bytes, device: int, request: Request) -> Diagnosis:
     header = bytes((device,)) + request.answer_header
     if not buffer:
         return Diagnosis("silence", "no answer")
-    for other, text in _whole_frames(buffer):
+    at = buffer.find(header)
+    if at >= 0 and len(buffer) - at >= size:
+        candidate = buffer[at : at + size]
+        if is_frame(candidate):
+            return Diagnosis("noise", f"the answer came behind {at} octets of noise", settled=True, complete=True)
+        return Diagnosis("crc", f"answer with a wrong CRC: {candidate.hex()}", settled=True, complete=True)
+    other = _whole_frame(buffer)
+    if other is not None:
         if other[0] != device:
             return Diagnosis("device", f"answer of device {other[0]} instead of {device}", complete=True)
         if other[1] & ~EXCEPTION_BIT != request.function:
             return Diagnosis("function", f"answer to function {other[1]} instead of {request.function}", complete=True)
         if other[1] & EXCEPTION_BIT:
             return Diagnosis("function", f"exception with the unknown code {other[2]}", complete=True)
-        if other.startswith(header):
-            return Diagnosis("noise", "the answer came behind too much noise", settled=True, complete=True)
-        return Diagnosis("length", f"answer with {text} instead of {size - 5} data octets", complete=True)
-    at = buffer.find(header)
-    if at >= 0 and len(buffer) - at >= size:
-        return Diagnosis("crc", f"answer with a wrong CRC: {buffer[at : at + size].hex()}", settled=True, complete=True)
+        return Diagnosis("length", f"answer with {other[2]} instead of {size - 5} data octets", complete=True)
     refusal = buffer.find(bytes((device, request.function | EXCEPTION_BIT)))
     if refusal >= 0 and len(buffer) - refusal >= EXCEPTION_FRAME:
         return Diagnosis("crc", f"exception with a wrong CRC: {buffer[refusal:].hex()}", complete=True)
@@ -153,10 +155,10 @@ def diagnose(buffer: bytes, device: int, request: Request) -> Diagnosis:
     )
 
 
-def _whole_frames(buffer: bytes) -> list[tuple[bytes, str]]:
-    """The buffer as one frame with a right CRC, when it is one (a few stray octets before it allowed)."""
+def _whole_frame(buffer: bytes) -> bytes | None:
+    """The buffer as one frame with a right CRC (a few stray octets before it allowed); None when it is none."""
     for offset in range(min(4, len(buffer))):
         rest = buffer[offset:]
         if len(rest) >= EXCEPTION_FRAME and is_frame(rest):
-            return [(rest, str(rest[2]))]
-    return []
+            return rest
+    return None
