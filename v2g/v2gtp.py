@@ -44,12 +44,12 @@ class PayloadType(IntEnum):
 
 
 MANUFACTURER_TYPES = range(0xA000, 0x10000)  # ISO 15118-2 table 10: manufacturer specific use
-_KNOWN = frozenset(PayloadType)
+KNOWN_TYPES = frozenset(map(int, PayloadType))
 
 
 def payload_type_name(payload_type: int) -> str:
     """Name for people: "DC", "manufacturer 0xa001", "unknown 0x1234"."""
-    if payload_type in _KNOWN:
+    if payload_type in KNOWN_TYPES:
         return PayloadType(payload_type).name
     return f"{'manufacturer' if payload_type in MANUFACTURER_TYPES else 'unknown'} {payload_type:#06x}"
 
@@ -170,5 +170,5 @@ class FrameStream:
         header = parse_header(bytes(self._buffer[start:body]), self.length_limit)
         if len(self._buffer) - body < header.length:
             return None
-        kind = Frame if header.payload_type in _KNOWN else SkippedFrame
+        kind = Frame if header.payload_type in KNOWN_TYPES else SkippedFrame
         return kind(header.payload_type, bytes(self._buffer[body : body + header.length]))
