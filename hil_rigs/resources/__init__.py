@@ -1,0 +1,37 @@
+"""The resources that a rig file may name, one file for each kind of thing."""
+
+from __future__ import annotations
+
+from hil_rigs.resources.charger import ChargerResource
+from hil_rigs.resources.cpo import CpoMqttResource, CpoRestResource
+from hil_rigs.resources.meter import MeterResource
+from hil_rigs.resources.serial import SerialResource
+from hil_rigs.resources.signer import FileKeyResource, Pkcs11Resource
+from hil_rigs.resources.vehicle import VehicleResource
+
+Resource = (
+    SerialResource
+    | MeterResource
+    | Pkcs11Resource
+    | FileKeyResource
+    | ChargerResource
+    | VehicleResource
+    | CpoRestResource
+    | CpoMqttResource
+)
+SignerResource = Pkcs11Resource | FileKeyResource
+CpoResource = CpoRestResource | CpoMqttResource
+
+__all__ = [
+    "ChargerResource",
+    "CpoMqttResource",
+    "CpoResource",
+    "CpoRestResource",
+    "FileKeyResource",
+    "MeterResource",
+    "Pkcs11Resource",
+    "Resource",
+    "SerialResource",
+    "SignerResource",
+    "VehicleResource",
+]

@@ -1,0 +1,29 @@
+"""Field types that several resources share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+Real = Annotated[bool | None, Meta(description="true: hardware")]
+External = Annotated[bool | None, Meta(description="true: a program outside this run")]
+EnvironmentName = Annotated[
+    str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="name of an environment variable", examples=["HSM_PIN"])
+]
+Amperes = Annotated[float, Meta(gt=0, le=1000)]
+Phases = Annotated[Literal[1, 3], Meta(description="how many phases")]
+TcpPort = Annotated[int, Meta(ge=1, le=65535)]
+Curve = Annotated[
+    Literal[
+        "secp192k1",
+        "secp256k1",
+        "secp192r1",
+        "secp256r1",
+        "secp384r1",
+        "secp521r1",
+        "brainpoolP256r1",
+        "brainpoolP384r1",
+    ],
+    Meta(description="curve of the key, by its OpenSSL name"),
+]

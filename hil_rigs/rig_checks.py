@@ -1,0 +1,244 @@
+"""What must hold over a whole rig file: references, owners, limits, clocks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from importlib.resources import files
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from hil_rigs.reality import Where, reality
+from hil_rigs.resources import (
+    ChargerResource,
+    CpoMqttResource,
+    CpoRestResource,
+    FileKeyResource,
+    MeterResource,
+    Pkcs11Resource,
+    SerialResource,
+    VehicleResource,
+)
+from hil_rigs.rig import Rig, Session, VirtualClockSettings
+from hil_rigs.typed_yaml import Place, did_you_mean
+from meters.model import load_model
+
+Finding = tuple[Place, str]
+
+
+def known_models() -> list[str]:
+    """Names of the meter models that come with Plugbench."""
+    folder = files("meters") / "models"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def references(rig: Rig) -> Iterator[Finding]:
+    """Every name leads to a resource of the right kind."""
+
+    def resource(place: Place, name: str, *kinds: type) -> Iterator[Finding]:
+        wanted = " or ".join(str(kind.__struct_config__.tag) for kind in kinds)  # type: ignore[attr-defined]
+        if name not in rig.resources:
+            fitting = [other for other, found in rig.resources.items() if isinstance(found, kinds)]
+            yield place, f'no resource "{name}" (expected one of kind {wanted}): {did_you_mean(name, fitting)}'
+        elif not isinstance(rig.resources[name], kinds):
+            kind = rig.resources[name].__struct_config__.tag
+            yield place, f'"{name}" is of kind {kind}, expected {wanted}'
+
+    for name, found in rig.resources.items():
+        if isinstance(found, MeterResource) and found.bus is not None:
+            yield from resource(("resources", name, "bus"), found.bus, SerialResource)
+    for number, connector in enumerate(rig.gateway.connectors):
+        place = ("gateway", "connectors", number)
+        yield from resource((*place, "board"), connector.board, ChargerResource)
+        yield from resource((*place, "meter"), connector.meter, MeterResource)
+        yield from resource((*place, "signer"), connector.signer, Pkcs11Resource, FileKeyResource)
+    for number, backend in enumerate(rig.gateway.backends):
+        yield from resource(("gateway", "backends", number), backend, CpoRestResource, CpoMqttResource)
+    ids = [connector.id for connector in rig.gateway.connectors]
+    for number, session in enumerate(rig.sessions):
+        yield from resource(("sessions", number, "vehicle"), session.vehicle, VehicleResource)
+        if session.connector not in ids:
+            hint = did_you_mean(session.connector, ids)
+            yield ("sessions", number, "connector"), f'no connector "{session.connector}": {hint}'
+
+
+def models(rig: Rig) -> Iterator[Finding]:
+    """Meter models that come with Plugbench are known, and their variants too."""
+    known = known_models()
+    for name, found in rig.resources.items():
+        if not isinstance(found, MeterResource) or found.model is None:
+            continue
+        if found.model not in known:
+            yield ("resources", name, "model"), f'no meter model "{found.model}": {did_you_mean(found.model, known)}'
+        elif found.variant:
+            variants = [variant.name for variant in load_model(found.model).variants]
+            if found.variant not in variants:
+                hint = did_you_mean(found.variant, variants)
+                yield ("resources", name, "variant"), f'{found.model} has no variant "{found.variant}": {hint}'
+
+
+def _only_once(entries: Iterable[tuple[Place, Hashable, str]]) -> Iterator[Finding]:
+    """Report each entry whose value was there before; its text says what it has in common with the first one."""
+    first: dict[Hashable, Place] = {}
+    for place, value, text in entries:
+        if value in first:
+            yield place, f"{text}, as {_owner(first[value])}"
+        first.setdefault(value, place)
+
+
+def _owner(place: Place) -> str:
+    return str(place[1]) if place[0] == "resources" else f"entry {int(place[2]) + 1} of the list"
+
+
+def owners(rig: Rig) -> Iterator[Finding]:
+    """Nothing belongs to two: ports, bus addresses, boards, meters, ids."""
+    named = list(rig.resources.items())
+    yield from _only_once(
+        (("resources", name, "port"), os.path.realpath(found.port), f"the port {found.port} has one owner; it is taken")
+        for name, found in named
+        if isinstance(found, SerialResource) and found.port != "virtual"
+    )
+    yield from _only_once(
+        (("resources", name, "unit"), (found.bus, found.unit), f"unit {found.unit} on {found.bus} is taken")
+        for name, found in named
+        if isinstance(found, MeterResource) and found.bus is not None
+    )
+    yield from _only_once(
+        (
+            ("resources", name, "host"),
+            (found.host, found.tcp_port, found.unit),
+            f"unit {found.unit} at {found.host}:{found.tcp_port} is taken",
+        )
+        for name, found in named
+        if isinstance(found, MeterResource) and found.host not in (None, "virtual")
+    )
+    connectors = list(enumerate(rig.gateway.connectors))
+    for key in ("id", "evse_id", "board", "meter"):
+        yield from _only_once(
+            (
+                ("gateway", "connectors", number, key),
+                getattr(connector, key),
+                f'{key} "{getattr(connector, key)}" is taken',
+            )
+            for number, connector in connectors
+        )
+    yield from _only_once(
+        (("gateway", "local_list", number, "id"), entry.id, f'id "{entry.id}" stands here already')
+        for number, entry in enumerate(rig.gateway.local_list)
+    )
+    yield from _only_once(
+        (("gateway", "backends", number), backend, f'"{backend}" stands here already')
+        for number, backend in enumerate(rig.gateway.backends)
+    )
+
+
+def limits(rig: Rig) -> Iterator[Finding]:
+    """A connector offers no more than its board can switch."""
+    for number, connector in enumerate(rig.gateway.connectors):
+        board = rig.resources.get(connector.board)
+        if isinstance(board, ChargerResource) and connector.max_current_a > board.max_current_a:
+            yield (
+                ("gateway", "connectors", number, "max_current_a"),
+                f"{connector.max_current_a:g} A is more than the {board.max_current_a:g} A of {connector.board}",
+            )
+
+
+def explicit_reality(rig: Rig) -> Iterator[Finding]:
+    """Whatever is not simulated says so itself, and what is simulated does not claim to be more."""
+    for name, found in rig.resources.items():
+        if not isinstance(found, SerialResource | MeterResource | Pkcs11Resource):
+            continue
+        place = ("resources", name)
+        if found.real and found.external:
+            yield (*place, "external"), "expected one of real and external, found both"
+            continue
+        where = reality(found, rig).where
+        on_a_bus = isinstance(found, MeterResource) and found.bus is not None
+        if where is Where.VIRTUAL or on_a_bus:
+            for key in ("real", "external"):
+                said = getattr(found, key)
+                if said is not None and said != (where == key):
+                    yield (
+                        (*place, key),
+                        f"{key}: {str(said).lower()} is not so: {name} is {where} ({reality(found, rig).why})",
+                    )
+        elif not (found.real or found.external):
+            yield (
+                place,
+                (
+                    f"{name} is {reality(found, rig).why}: "
+                    "say real: true, or external: true for a program, so that nobody switches hardware by mistake"
+                ),
+            )
+
+
+def clocks(rig: Rig) -> Iterator[Finding]:
+    """Virtual time is only for rigs that are simulated through and through."""
+    if rig.clock.zone is not None:
+        try:
+            ZoneInfo(rig.clock.zone)
+        except (ValueError, OSError, LookupError):
+            yield (
+                ("clock", "zone"),
+                f'no zone "{rig.clock.zone}" on this machine (names like Europe/Berlin; package tzdata)',
+            )
+    if not isinstance(rig.clock, VirtualClockSettings):
+        return
+    outside = []
+    for name, found in rig.resources.items():
+        judged = reality(found, rig)
+        if judged.where is not Where.VIRTUAL:
+            outside.append(f"{name} is {judged.where}: {judged.why}")
+    if outside:
+        yield (
+            ("clock", "mode"),
+            f"virtual time cannot hold for what is outside this process ({'; '.join(outside)}): use mode: real",
+        )
+
+
+def overlaps(rig: Rig) -> Iterator[Finding]:
+    """No connector and no vehicle is in two sessions at once, as far as their length is known."""
+    for key in ("connector", "vehicle"):
+        for value in dict.fromkeys(getattr(session, key) for session in rig.sessions):
+            numbered = [entry for entry in enumerate(rig.sessions) if getattr(entry[1], key) == value]
+            for (_, first), (number, second) in pairwise(sorted(numbered, key=lambda entry: entry[1].plug_at_s)):
+                if second.plug_at_s < _earliest_end(first) or second.plug_at_s == first.plug_at_s:
+                    yield (
+                        ("sessions", number, "plug_at_s"),
+                        f"{key} {value} is still in the session that begins at {first.plug_at_s:g} s",
+                    )
+
+
+def _earliest_end(session: Session) -> float:
+    return session.plug_at_s + (session.charge_for_s or 0.0)
+
+
+CHECKS: tuple[Callable[[Rig], Iterator[Finding]], ...] = (
+    references,
+    models,
+    owners,
+    limits,
+    explicit_reality,
+    clocks,
+    overlaps,
+)
+
+
+def unused(rig: Rig) -> Iterator[Finding]:
+    """Resources that nobody uses, and identifications that nobody accepts: allowed, but rarely meant."""
+    used = {found.bus for found in rig.resources.values() if isinstance(found, MeterResource)}
+    for connector in rig.gateway.connectors:
+        used |= {connector.board, connector.meter, connector.signer}
+    used |= {*rig.gateway.backends, *(session.vehicle for session in rig.sessions)}
+    for name in rig.resources:
+        if name not in used:
+            yield ("resources", name), "nobody uses it"
+    if not rig.gateway.backends:
+        yield ("gateway",), "no backends: signed values stay in the journal"
+    accepted = {entry.id for entry in rig.gateway.local_list}
+    for number, session in enumerate(rig.sessions):
+        if session.identification not in accepted:
+            yield (
+                ("sessions", number, "identification"),
+                f'"{session.identification}" is not in gateway.local_list: the session will be refused',
+            )

@@ -1,0 +1,130 @@
+"""Whether a good rig file can run on this machine: ports, libraries, programs, files, environment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from serial.tools import list_ports
+
+from hil_rigs.resources import (
+    CpoMqttResource,
+    CpoRestResource,
+    FileKeyResource,
+    MeterResource,
+    Pkcs11Resource,
+    SerialResource,
+)
+from hil_rigs.rig_checks import Finding
+from hil_rigs.rig_file import RigFile
+from hil_rigs.typed_yaml import Problem
+
+SOFTHSM_LIBRARIES = (  # Debian, Fedora, Homebrew
+    "/usr/lib/softhsm/libsofthsm2.so",
+    "/usr/lib64/softhsm/libsofthsm2.so",
+    "/usr/lib64/pkcs11/libsofthsm2.so",
+    "/usr/local/lib/softhsm/libsofthsm2.so",
+)
+
+
+def softhsm_is_installed() -> bool:
+    """Whether its library is where distributions put it."""
+    return any(Path(library).exists() for library in SOFTHSM_LIBRARIES)
+
+
+def ports_found() -> list[str]:
+    """Serial ports of this machine, by their stable names where they have one."""
+    by_id = Path("/dev/serial/by-id")
+    stable = {os.path.realpath(link): str(link) for link in by_id.iterdir()} if by_id.is_dir() else {}
+    return sorted(stable.get(port.device, port.device) for port in list_ports.comports())
+
+
+def _port(name: str, bus: SerialResource) -> Iterator[Finding]:
+    if bus.port == "virtual":
+        return
+    place = ("resources", name, "port")
+    path = Path(bus.port)
+    if not path.exists():
+        yield place, f"{bus.port} is not there; ports of this machine: {', '.join(ports_found()) or 'none'}"
+    elif not path.is_char_device():
+        yield place, f"{bus.port} is not a serial port"
+    elif not os.access(path, os.R_OK | os.W_OK):
+        yield place, f"no permission for {bus.port}: add yourself to the group {path.group()} and log in again"
+
+
+def _secret(name: str, key: str, file: Path | None, variable: str | None) -> Iterator[Finding]:
+    if file is not None and not os.access(file, os.R_OK):
+        # what stands here may be the secret itself: it is not shown
+        yield ("resources", name, f"{key}_file"), "the file that it names cannot be read (relative to the rig file)"
+    if variable is not None and variable not in os.environ:
+        yield ("resources", name, f"{key}_env"), f"the environment has no variable {variable}"
+
+
+def _token(name: str, token: Pkcs11Resource) -> Iterator[Finding]:
+    place = ("resources", name, "module")
+    if token.module == "softhsm":
+        if not token.is_private and not softhsm_is_installed():
+            yield place, "SoftHSM is not installed: apt-get install softhsm2, or use kind: file_key (not an HSM)"
+    elif not Path(token.module).exists():
+        yield place, f"no PKCS#11 library at {token.module}"
+    yield from _secret(name, "pin", token.pin_file, token.pin_env)
+
+
+def _key_file(name: str, key: FileKeyResource) -> Iterator[Finding]:
+    if key.file != "auto" and not Path(key.file).parent.is_dir():
+        yield ("resources", name, "file"), f"no folder {Path(key.file).parent}"
+
+
+def _model_file(name: str, meter: MeterResource) -> Iterator[Finding]:
+    if meter.model_file is not None and not meter.model_file.is_file():
+        yield ("resources", name, "model_file"), f"no file {meter.model_file}"
+
+
+def _broker(name: str, cpo: CpoMqttResource) -> Iterator[Finding]:
+    if cpo.broker == "spawn" and not (shutil.which("mosquitto") or Path("/usr/sbin/mosquitto").exists()):
+        yield ("resources", name, "broker"), "mosquitto is not installed: apt-get install mosquitto"
+    yield from _secret(name, "password", cpo.password_file, cpo.password_env)
+
+
+def lesser(rig_file: RigFile) -> list[Problem]:
+    """What this machine can do only less well than the rig asks, without stopping it."""
+    return [
+        rig_file.problem(
+            ("resources", name, "module"),
+            "SoftHSM is not installed (apt-get install softhsm2): a key in a file signs instead, shown as not an HSM",
+        )
+        for name, found in rig_file.rig.resources.items()
+        if isinstance(found, Pkcs11Resource) and found.is_private and not softhsm_is_installed()
+    ]
+
+
+def _trust(name: str, cpo: CpoMqttResource | CpoRestResource) -> Iterator[Finding]:
+    if cpo.ca_file is not None and not cpo.ca_file.is_file():
+        yield ("resources", name, "ca_file"), f"no file {cpo.ca_file}"
+
+
+def surroundings(rig_file: RigFile) -> list[Problem]:
+    """What this machine lacks for the rig, each with the line that asks for it; it cannot run until they are met."""
+    findings: list[Finding] = []
+    for name, found in rig_file.rig.resources.items():
+        match found:
+            case SerialResource():
+                findings += _port(name, found)
+            case Pkcs11Resource():
+                findings += _token(name, found)
+            case FileKeyResource():
+                findings += _key_file(name, found)
+            case MeterResource():
+                findings += _model_file(name, found)
+            case CpoMqttResource():
+                findings += [*_broker(name, found), *_trust(name, found)]
+            case CpoRestResource():
+                findings += [*_secret(name, "bearer", found.bearer_file, found.bearer_env), *_trust(name, found)]
+            case _:
+                pass
+    journal = rig_file.rig.gateway.journal
+    if journal != "auto" and not Path(journal).parent.is_dir():
+        findings.append((("gateway", "journal"), f"no folder {Path(journal).parent}"))
+    return [rig_file.problem(place, message) for place, message in findings]
