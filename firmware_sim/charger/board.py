@@ -91,6 +91,10 @@ class Board:
             self.contactor.energise(False)
         self.run(self.machine.emergency_stop(self._agenda.now(), pressed))
 
+    def earth(self, present: bool) -> None:
+        """What the ground monitor finds on the mains side."""
+        self.run(self.machine.earth(self._agenda.now(), present))
+
     def heat(self, celsius: float) -> None:
         """The temperature at the sensor."""
         self.run(self.machine.temperature(self._agenda.now(), celsius))

@@ -2,7 +2,8 @@
 
 Every method takes the boot time `at` in ns and returns the effects in order. Times that it waits for are in `deadline`;
 `advance` runs what is due. The state of the pilot moves by `transitions.TRANSITIONS`, protection by
-`protection.PROTECTION`, times are in `timings`.
+`protection.PROTECTION`, times are in `timings`. It is one large class because every measurement and every command may
+open the contactor.
 """
 
 from __future__ import annotations
@@ -270,8 +271,8 @@ class ChargerMachine:
         if not self.cable_a and (self._pp_candidate is not None or self.state not in ("A1", "A2")):
             ohm = "no resistor" if self._pp_candidate is None else f"{self._pp_candidate:g} ohm"
             self._raise(at, ControlFault.PROXIMITY, f"{ohm}: no cable rating, or the plug was pulled")
-        elif self.state in ("A1", "A2"):
-            self._clear(at, ControlFault.PROXIMITY)
+        elif self._pp_candidate is None:
+            self._unplugged(at)  # also seen when the pilot never showed the vehicle (diode reversed)
         self._refresh(at)
 
     def temperature(self, at: int, celsius: float) -> list[Effect]:
@@ -309,6 +310,12 @@ class ChargerMachine:
     def emergency_stop(self, at: int, pressed: bool) -> list[Effect]:
         """The button; it interrupts the coil by itself."""
         self._set(at, ControlFault.EMERGENCY_STOP, "pressed" if pressed else "")
+        return self._take()
+
+    def earth(self, at: int, present: bool) -> list[Effect]:
+        """The ground monitor; a missing earth needs a reset."""
+        if not present:
+            self._raise(at, ControlFault.GROUND, "no protective earth")
         return self._take()
 
     def residual_trip(self, at: int, detail: str) -> list[Effect]:

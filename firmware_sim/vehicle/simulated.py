@@ -60,6 +60,7 @@ class SimulatedVehicle:
         self.phase = Phase.UNPLUGGED
         self.outlet: Outlet | None = None
         self.wish: Wish | None = ToSoc(100.0)
+        self.needs_ventilation = settings.needs_ventilation
         # misbehaviour
         self.diode = Diode.SOUND
         self.ignores_pwm_off = False
@@ -277,7 +278,7 @@ class SimulatedVehicle:
         s = self.settings
         if not self._s2:
             return PilotLoad(s.r_b_ohm, self.diode)
-        return PilotLoad(parallel(s.r_b_ohm, s.r_d_ohm if s.needs_ventilation else s.r_c_ohm), self.diode)
+        return PilotLoad(parallel(s.r_b_ohm, s.r_d_ohm if self.needs_ventilation else s.r_c_ohm), self.diode)
 
     def _switch_s2(self, closed: bool) -> None:
         if self.outlet is not None and self._s2 is not closed:

@@ -33,10 +33,10 @@ class Row(NamedTuple):
 VEHICLE_TRANSITIONS: tuple[Row, ...] = (
     Row(Phase.UNPLUGGED, "plug", Phase.CONNECTED, (), "A.6 1"),
     Row(Phase.CONNECTED, "ready", Phase.READY, ("close S2",), "A.6 4"),
-    Row(Phase.READY, "supply", Phase.CHARGING, ("draw",), "A.6 5"),
+    Row(Phase.READY, "supply", Phase.CHARGING, ("draw",), "A.6"),
     Row(Phase.READY, "stop", Phase.CONNECTED, ("open S2",), "A.6 8"),
-    Row(Phase.CHARGING, "supply lost", Phase.READY, ("cease",), "A.6 11"),
-    Row(Phase.CHARGING, "stop", Phase.STOPPING, ("cease",), "A.6 7, 10.1"),
+    Row(Phase.CHARGING, "supply lost", Phase.READY, ("cease",), "A.6"),
+    Row(Phase.CHARGING, "stop", Phase.STOPPING, ("cease",), "A.6 7"),
     Row(Phase.STOPPING, "open", Phase.CONNECTED, ("open S2",), "A.6 8"),
     Row(Phase.CONNECTED, "unplug", Phase.UNPLUGGED, ("leave",), "A.6 2"),
     Row(Phase.READY, "unplug", Phase.UNPLUGGED, ("leave",), "A.6 2"),

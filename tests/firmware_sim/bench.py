@@ -10,6 +10,7 @@ from typing import TypeVar
 from firmware_sim.branch import BranchSettings
 from firmware_sim.charger.settings import ChargerSettings
 from firmware_sim.circuit import Circuit, Connector
+from firmware_sim.faults import Target, inject
 from firmware_sim.mains import MainsSettings
 from firmware_sim.vehicle.settings import VehicleSettings
 from firmware_sim.vehicle.simulated import SimulatedVehicle
@@ -41,10 +42,12 @@ class Bench:
         self.charger = self.connector.charger
         self.point = self.plant.point("c1")
         self.events: list[ControlEvent] = []
+        self._news = asyncio.Event()
 
     async def collect(self) -> None:
         async for event in self.charger.events():
             self.events.append(event)
+            self._news.set()
 
     def at(self, condition: Callable[[ControlEvent], bool]) -> float:
         """Time of the first event like this."""
@@ -65,21 +68,24 @@ class Bench:
     async def until(self, condition: Callable[[ControlEvent], bool], within: float = 60) -> ControlEvent:
         """The next event like this, counted from now."""
         seen = len(self.events)
-        end = self.clock.monotonic() + within
-        while self.clock.monotonic() < end:
-            for event in self.events[seen:]:
-                if condition(event):
-                    return event
-            seen = len(self.events)
-            await self.clock.sleep(0.001)
-        raise AssertionError(f"not within {within} s; events: {self.events}")
+        async with asyncio.timeout(within):  # virtual seconds
+            while True:
+                for event in self.events[seen:]:
+                    if condition(event):
+                        return event
+                seen = len(self.events)
+                self._news.clear()
+                await self._news.wait()
 
     async def until_pilot(self, name: str, within: float = 60) -> ControlEvent:
         return await self.until(
             lambda e: isinstance(e, PilotChanged) and f"{e.state}{2 if e.pwm else 1}" == name, within
         )
 
-    async def charge(self, amperes: float = 32) -> None:
+    def inject(self, name: str, **parameters: float | str) -> Callable[[], None]:
+        return inject(Target(self.plant, self.connector, self.vehicle), name, **parameters)
+
+    async def charge(self, amperes: float = 32, ready: str = "C2") -> None:
         """From an unplugged vehicle to a charging one."""
         self.vehicle.plug_in(self.connector)
         await self.until_pilot("B1")
@@ -87,7 +93,7 @@ class Bench:
         if not self.connector.charger.board.machine.settings.tethered:
             await self.charger.set_lock(True)
         await self.charger.offer_current(amperes)
-        await self.until_pilot("C2")
+        await self.until_pilot(ready)
         await self.charger.set_contactor(True)
         await self.clock.sleep(5)
 
