@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
-from ports.errors import RigError
+from ports.errors import PeerError, RigError
 from wire.modbus_pdu import ReadRegisters, Request
+
+
+class AmbiguousAnswerError(PeerError):
+    """More answers than requests: two devices share an id, or something repeats frames."""
 
 
 class Priority(IntEnum):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from meters.batch import Registers, Slot, plan, slots_of
-from meters.bus import Bus, Call, Priority, Timing
+from meters.bus import AmbiguousAnswerError, Bus, Call, Priority, Timing
 from meters.model import Block, Identity, MeterModel, Point, apply_variant
 from meters.plausibility import MeterReplacedError, Plausibility
 from meters.values import (
@@ -226,7 +226,11 @@ class ModbusMeter:
                 await self._clock.sleep(BUSY_PAUSE_S)
             except PeerError as error:
                 failures += 1
-                if failures >= ATTEMPTS or isinstance(request, WriteRegisters):
+                if (
+                    failures >= ATTEMPTS
+                    or isinstance(error, AmbiguousAnswerError)
+                    or isinstance(request, WriteRegisters)
+                ):
                     self._note_failure(error)
                     raise
             except RigError as error:

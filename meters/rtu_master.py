@@ -6,6 +6,8 @@ RTU has no transaction number, so the discipline has to make up for it:
 - after a timeout nothing is sent until the late answer has come or the model's late window is over;
 - a device that still owes an answer of the same form is first asked something of another form: it answers in
   order, so that answer proves that the older one will not come any more;
+- a billing read waits until no copy of an earlier answer of the same form can come any more (two devices with one
+  id), and an answer that nobody asked for is an error;
 - t3.5 of silence (or what the device wants) before every request, whoever spoke last;
 - one owner of the line at a time, billing reads first.
 """
@@ -15,7 +17,7 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict, dataclass, field
 
-from meters.bus import Backoff, Call, Timing
+from meters.bus import AmbiguousAnswerError, Backoff, Call, Timing
 from meters.turns import Turns
 from ports.errors import LocalError, PeerError, RigError
 from ports.serial_line import BytePort
@@ -43,6 +45,7 @@ class LineCounters:
     crc: int = 0
     foreign: int = 0
     early: int = 0
+    unasked: int = 0
     noise: int = 0
     echo: int = 0
     reopened: int = 0
@@ -89,6 +92,7 @@ class RtuMaster:
         self._last = 0.0  # when the last octet was on the line
         self._hold_until = 0.0  # quarantine
         self._debts: dict[int, _Debts] = {}
+        self._answered: dict[tuple[int, bytes], tuple[Request, float]] = {}  # last answer of each form
         self._echoes: bool | None = None
         self._closed = False
         self.counters = LineCounters()
@@ -146,19 +150,44 @@ class RtuMaster:
         self._backoff.failed(now)
         self._emit("line.lost", {"error": str(error)})
 
-    async def _silence(self, min_gap_s: float) -> None:
-        """Wait until the line was silent for t3.5; whatever comes meanwhile is thrown away and counted."""
-        gap = max(self._port.settings.silence_s, min_gap_s)
-        give_up = self._port.time() + BABBLE_S + gap
+    async def _silence(self, device: int, request: Request, timing: Timing, call: Call) -> None:
+        """Wait until the line was silent for t3.5, and before billing until no copy of an old answer can come.
+
+        What comes meanwhile is thrown away and counted; raises AmbiguousAnswerError when it is an answer.
+        """
+        gap = max(self._port.settings.silence_s, timing.min_gap_s)
+        _, answered = self._answered.get((device, _form(request)), (request, self._last - BABBLE_S))
+        until = max(self._last + gap, answered + timing.max_response_s if call.settle else 0.0)
+        give_up = until + BABBLE_S
+        strays = b""
         while True:
-            await self._port.wait_until(self._last + gap)
+            await self._port.wait_until(until)
             stray = self._port.flush_input()
             if not stray:
-                return
-            self.counters.noise += len(stray)
+                break
+            strays += stray
             self._last = self._port.time()
+            until = self._last + gap
             if self._last > give_up:
+                self.counters.noise += len(strays)
                 raise PeerError(f"{self.name}: somebody talks all the time; no silence for {BABBLE_S} s", stray)
+        if strays:
+            self._check_unasked(strays, device)
+
+    def _check_unasked(self, strays: bytes, device: int) -> None:
+        self.counters.noise += len(strays)
+        for (sender, _), (request, _) in self._answered.items():
+            found = rtu.find_answer(strays, sender, request, final=True)
+            if found is not None and not found.is_exception:
+                self.counters.unasked += 1
+                self._emit("line.unasked", {"device": sender}, strays)
+                if sender == device:
+                    raise self._ambiguous(device, strays)
+
+    def _ambiguous(self, device: int, octets: bytes) -> AmbiguousAnswerError:
+        return AmbiguousAnswerError(
+            f"{self.name}: two answers to one request for device {device}: do two devices have this id?", octets
+        )
 
     async def _serve_quarantine(self) -> None:
         """After a failure: send nothing until the late answer has come and ended, or its window is over."""
@@ -206,7 +235,7 @@ class RtuMaster:
             raise LocalError(f"{self.name}: read once before the first write: an echo looks like its answer")
         debts = self._debts.setdefault(device, _Debts())
         frame = rtu.frame(device, modbus_pdu.encode_request(request))
-        await self._silence(timing.min_gap_s)
+        await self._silence(device, request, timing, call)
         debts.add(request)
         self._hold_until = port.time() + timing.max_response_s + timing.late_window_s  # also when we are cancelled
         sent = self._last = port.write(frame)
@@ -218,6 +247,7 @@ class RtuMaster:
         quiet = max(QUIET_S, QUIET_CHARACTERS * settings.character_s)
         buffer = b""
         echoed = False
+        may_echo = self._echoes or request.function != modbus_pdu.WRITE_SINGLE  # no other answer equals its request
         skip = rtu.MAX_FRAME if call.max_skip is None else call.max_skip
         while True:
             until = deadline
@@ -230,10 +260,10 @@ class RtuMaster:
             octets = await port.receive(until)
             if octets:
                 self._last = port.time()
-                if not buffer and not echoed:
+                if not buffer and not frame.startswith(octets):
                     self._note_early(octets, sent)
                 buffer += octets
-                if not echoed and self._echoes is not False and buffer.startswith(frame):
+                if may_echo and not echoed and buffer.startswith(frame):
                     echoed = True
                     self.counters.echo += len(frame)
                     buffer = buffer[len(frame) :]
@@ -248,7 +278,7 @@ class RtuMaster:
         self.counters.noise += found.skipped
         rest = buffer[found.end :]
         if call.settle:
-            rest += await self._after(port.settings.silence_s)
+            rest += await self._after(quiet)
         self._check_alone(rest, device, request)
         self._emit("line.answer", {"device": device}, buffer)
         if found.is_exception:
@@ -258,6 +288,7 @@ class RtuMaster:
         else:
             self.counters.answers += 1
             debts.requests.clear()
+            self._answered[device, _form(request)] = (request, self._last)
         if not debts.requests:
             self._hold_until = 0.0
         return found.pdu
@@ -276,14 +307,14 @@ class RtuMaster:
         return buffer
 
     def _note_early(self, octets: bytes, sent: float) -> None:
-        """Count answers that begin inside t3.5 after the request (echoes do, too)."""
+        """Count answers that begin inside t3.5 after the request."""
         began = self._last - len(octets) * self._port.settings.character_s
-        if self._echoes is False and began < sent + 0.9 * self._port.settings.silence_s:
+        if began < sent + 0.9 * self._port.settings.silence_s:
             self.counters.early += 1
 
-    async def _after(self, silence_s: float) -> bytes:
-        """What follows an answer within t3.5."""
-        octets = await self._port.receive(self._last + silence_s)
+    async def _after(self, quiet: float) -> bytes:
+        """What follows an answer at once (adapters hand over a whole frame or a full FIFO, not single octets)."""
+        octets = await self._port.receive(self._last + quiet)
         if octets:
             self._last = self._port.time()
         return octets
@@ -292,9 +323,7 @@ class RtuMaster:
         """A second answer behind the first: two devices share the id, and the value may be either's."""
         self.counters.noise += len(rest)
         if rest.find(bytes((device,)) + request.answer_header) >= 0:
-            raise PeerError(
-                f"{self.name}: two answers to one request for device {device}: do two devices have this id?", rest
-            )
+            raise self._ambiguous(device, rest)
 
     def _failure(self, device: int, request: Request, buffer: bytes, debts: _Debts, early: bool) -> PeerError:
         """Count and describe why there is no answer; leave the quarantine as long as the real one may come."""

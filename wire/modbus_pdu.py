@@ -134,8 +134,12 @@ def decode_request(pdu: bytes) -> Request:
     function = pdu[0]
     if function not in (*_READS, WRITE_SINGLE, WRITE_MULTIPLE):
         raise DeviceRefusedError(f"function {function} is not offered", 1, pdu)
-    decoded = _decode(_REQUESTS, pdu)
-    if decoded is None or (function == WRITE_MULTIPLE and len(pdu) != 6 + 2 * decoded.count):
+    count = int.from_bytes(pdu[3:5], "big")
+    limit, length = {WRITE_SINGLE: (0xFFFF, 5), WRITE_MULTIPLE: (MAX_WRITE_REGISTERS, 6 + 2 * count)}.get(
+        function, (MAX_READ_REGISTERS, 5)
+    )
+    decoded = _decode(_REQUESTS, pdu) if len(pdu) == length and count <= limit else None
+    if decoded is None:
         raise DeviceRefusedError(f"malformed request of function {function}", 3, pdu)
     try:
         if function in _READS:

@@ -17,6 +17,10 @@ class Plant:
         self.began = time()
         self.extra_wh = Decimal(0)
 
+    def freeze(self) -> None:
+        """Let the energy stand still from now on."""
+        self.extra_wh, self.time = self.energy_wh, lambda: self.began
+
     @property
     def energy_wh(self) -> Decimal:
         """Imported so far, exact."""
