@@ -29,7 +29,7 @@ def test_every_key_is_explained_or_plain() -> None:
 def test_the_reference_has_every_key() -> None:
     reference = (SCHEMA_FILE.parents[2] / "docs/rig-file.md").read_text(encoding="utf-8")
     for definition in rig_schema()["$defs"].values():
-        for key in definition["properties"]:
+        for key in definition["properties"].keys() - {"kind"}:
             assert f"`{key}`" in reference or f"{key}}}" in reference or f"{{{key}," in reference, key
         for tag in definition["properties"].get("kind", {}).get("enum", ()):
             assert f"### `kind: {tag}`" in reference
