@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from hil_rigs.serial_line.burst import Burst, Unplug
 from hil_rigs.serial_line.talk import MASTER, Period, Tx
-from hil_rigs.serial_line.uart import Character, as_linux_delivers
+from hil_rigs.serial_line.uart import Character, as_linux_delivers, mismatch
 from ports.faults import FaultHook, no_fault
 from ports.serial_line import LineAnswer, LineDevice, SerialSettings
 from ports.trace import TraceEvent, Tracer, no_trace
@@ -201,6 +201,20 @@ class Line:
         out, self._out = self._out, []
         return out
 
+    def mismatches(self) -> list[str]:
+        """For the reader: which devices are set differently from the master's port, and what that does to the talk."""
+        port = self.master.settings
+        result = []
+        for index, listener in enumerate(self._listeners):
+            device = listener.device.settings
+            there, back = mismatch(port, device), mismatch(device, port)
+            if there or back:
+                result.append(
+                    f"{self.name}: port {port.baud} {port.format}, device {index} {device.baud} {device.format}: "
+                    f"it hears {there or 'well'}, the port hears {back or 'well'}"
+                )
+        return result
+
     # -- events ------------------------------------------------------------------------------------------------------
 
     def _at(self, at: float, what: Callable[[float], None]) -> None:
@@ -259,6 +273,9 @@ class Line:
                 if listener.heard and listener.source != tx.source:
                     listener.deadline = at
                     self._silence(index, at)
+        for index, listener in enumerate(self._listeners):
+            if index != tx.source and not tx.swallowed and listener.deadline is not None:
+                listener.deadline = None  # a start bit ends the silence; what comes is added when it is there
         parties = [self.master.settings, *(one.device.settings for one in self._listeners)]
         extra = period.add(tx, parties)
         self._at(tx.end, lambda now: self._collect(period, tx, now))
@@ -299,6 +316,9 @@ class Line:
         settings = listener.device.settings
         new = period.take(index, settings, at + EPSILON)
         if not new:
+            if listener.heard and listener.deadline is None:
+                listener.deadline = at + settings.silence_s
+                self._at(listener.deadline, lambda now: self._silence(index, now))
             return
         gap_limit = settings.silence_s * 1.5 / 3.5  # t1.5: 1.5 characters, 750 us above 19200 baud
         last = listener.heard[-1].at if listener.heard else None

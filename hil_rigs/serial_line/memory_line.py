@@ -117,7 +117,8 @@ class MemoryPort:
         if self.is_open:
             return
         if not self._line.line.plugged or self._line.name != self._name:
-            raise PortMissing(f"serial port {self._name} is not there: plug it in; ports found: {self._line.name}")
+            there = self._line.name if self._line.line.plugged else "none"
+            raise PortMissing(f"serial port {self._name} is not there: plug it in; ports found: {there}")
         if self._line.user is not None:
             raise PortBusy(f"serial port {self._name} is in use by another part of this program: close it there first")
         self._lost = None

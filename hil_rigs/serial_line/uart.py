@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import inf
+from random import Random
 from typing import NamedTuple
 
 from ports.serial_line import SerialSettings
@@ -133,3 +134,24 @@ def as_linux_delivers(received: list[Character], check: bool, mark: bool = False
         else:
             result.append(one.value)
     return bytes(result)
+
+
+@lru_cache(maxsize=256)
+def mismatch(sender: SerialSettings, receiver: SerialSettings) -> str:
+    """What a difference of settings does to what the receiver gets: "" = nothing, else a class of damage.
+
+    "parity errors" and "framing errors": the values are right, but flagged; "wrong bit 7"; "garbage".
+    """
+    if same_framing(sender, receiver):
+        return ""
+    mask = (1 << min(sender.data_bits, receiver.data_bits)) - 1
+    sent = bytes(octet & mask for octet in Random(0).sample(range(256), 256))  # noqa: S311 - any mixed order
+    received = characters(wave(sent, sender, 0.0), receiver)
+    if len(received) != len(sent) or any((one.value ^ octet) & 0x7F for one, octet in zip(received, sent, strict=True)):
+        return "garbage"
+    errors = {one.error for one in received}
+    if errors & {"framing", "break"}:
+        return "framing errors"
+    if "parity" in errors:
+        return "parity errors"
+    return "wrong bit 7" if any(one.value != octet for one, octet in zip(received, sent, strict=True)) else ""
