@@ -14,7 +14,7 @@ _TO_KWH = {"kWh": Decimal(1), "Wh": Decimal("0.001")}
 class JudgedReading:
     """A reading and what it is worth.
 
-    reading: what the meter's register said; when it said nothing, the last value known, whose age tells.
+    reading: what the meter's register said; when it said nothing, the last value known (`stale`).
     quality: ST. error_flags: EF. reason: why it is not good, in words; "" when it is.
     found_serial: the serial number of another meter that answered in its place.
     """
@@ -24,6 +24,7 @@ class JudgedReading:
     error_flags: str = ""
     reason: str = ""
     found_serial: str = ""
+    stale: bool = False
 
     @property
     def is_good(self) -> bool:
@@ -45,7 +46,7 @@ def judge(
     """
     if (found.vendor, found.serial) != (expected.vendor, expected.serial):
         reason = f"meter {found.serial} answers in the place of meter {expected.serial}"
-        return JudgedReading(before or reading, Quality.EXCHANGED, "E", reason, found.serial)
+        return JudgedReading(before or reading, Quality.EXCHANGED, "E", reason, found.serial, stale=True)
     if reading.quality is not Quality.GOOD:
         return JudgedReading(reading, reading.quality, "E", f"the meter marks the value {reading.quality.name}")
     if reading.unit not in _TO_KWH:
@@ -67,6 +68,6 @@ def judge(
     return JudgedReading(reading)
 
 
-def lost(last: Reading, reason: str) -> JudgedReading:
-    """The meter did not answer: the last value known stands in, marked as unusable."""
-    return JudgedReading(last, Quality.TIMEOUT, "E", reason)
+def stand_in(last: Reading, quality: Quality, reason: str) -> JudgedReading:
+    """No value worth the name: the last one known stands in, marked as unusable, and is never billed."""
+    return JudgedReading(last, quality, "E", reason, stale=True)

@@ -15,7 +15,7 @@ from ocmf.payload import JsonValue, Payload, PayloadReading, User, write_payload
 from ocmf.reading import read_readings
 from ocmf.terms import IdType, Level, PointType, Tx
 from ports.clock import TimeStatus
-from ports.meter import MeterIdentity, Reading
+from ports.meter import MeterIdentity, Quality, Reading
 
 DEFAULT_REGISTER = "1-b:1.8.0"
 REMARK_KEY = "ZE"  # our vendor key: why a value is not good, and since when it is known
@@ -89,8 +89,8 @@ def build_payload(
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """What a kept begin record says: enough to end its transaction."""
+class Kept:
+    """What a kept record of a transaction says: enough to end it."""
 
     transaction_id: str
     connector: str
@@ -99,14 +99,14 @@ class Begun:
     reading: Reading
 
 
-def read_begin(entry: Entry) -> Begun:
-    """Take a begin record apart. Raises JournalError when its payload is not one of ours."""
+def read_back(entry: Entry) -> Kept:
+    """Take a record of a transaction apart. Raises JournalError when its payload is not one of ours."""
     try:
         fields: dict[str, Any] = json.loads(entry.payload, parse_float=Decimal, parse_int=Decimal)
         (reading,) = read_readings(fields, [])
         if reading.time is None or reading.value is None:
             raise ValueError("no time or no value")
-        return Begun(
+        return Kept(
             transaction_id=entry.transaction_id,
             connector=entry.connector,
             source=Source(
@@ -135,10 +135,11 @@ def read_begin(entry: Entry) -> Begun:
                 time=reading.time,
                 time_status=TimeStatus(reading.time_status),
                 monotonic=entry.boottime,
+                quality=Quality(reading.status),
             ),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise JournalError(
-            f"page {entry.page} of meter {entry.stream.meter} is no begin record of this program ({error!r}); "
+            f"page {entry.page} of meter {entry.stream.meter} is no record of this program ({error!r}); "
             "keep the journal as evidence and start with a new one"
         ) from error

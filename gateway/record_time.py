@@ -35,27 +35,26 @@ class RecordTime:
         self._last = begin.time
         self.stepped = False
 
-    def stamp(self, reading: Reading) -> Stamp:
-        """The time to sign for a reading, never before that of the reading before it."""
+    def stamp(self, time: datetime, status: TimeStatus, monotonic: float) -> Stamp:
+        """The time to sign for a moment, never before that of the moment before it."""
         if not self._same_boot:
-            return self._after_restart(reading)
-        elapsed = timedelta(seconds=reading.monotonic - self._begin.monotonic)
+            return self._after_restart(time, status)
+        elapsed = timedelta(seconds=monotonic - self._begin.monotonic)
         by_boot_time = self._begin.time.astimezone(UTC) + elapsed
-        difference = abs((reading.time.astimezone(UTC) - by_boot_time).total_seconds())
-        if difference > STEP_S + DRIFT * elapsed.total_seconds() or _utc(reading.time) < _utc(self._last):
+        difference = abs((_utc(time) - by_boot_time).total_seconds())
+        if difference > STEP_S + DRIFT * elapsed.total_seconds() or _utc(time) < _utc(self._last):
             self.stepped = True
         if not self.stepped:
-            self._last = reading.time
-            return Stamp(reading.time, reading.time_status)
-        time = max(by_boot_time.astimezone(reading.time.tzinfo), self._last, key=_utc)
-        self._last = time
+            self._last = time
+            return Stamp(time, status)
+        time = self._last = max(by_boot_time.astimezone(time.tzinfo), self._last, key=_utc)
         begin = self._begin.time_status
         return Stamp(time, TimeStatus.RELATIVE if begin is TimeStatus.SYNCHRONISED else begin)
 
-    def _after_restart(self, reading: Reading) -> Stamp:
-        if _utc(reading.time) >= _utc(self._last):
-            self._last = reading.time
-            return Stamp(reading.time, reading.time_status)
+    def _after_restart(self, time: datetime, status: TimeStatus) -> Stamp:
+        if _utc(time) >= _utc(self._last):
+            self._last = time
+            return Stamp(time, status)
         self.stepped = True
         return Stamp(self._last, TimeStatus.UNKNOWN, "t")
 

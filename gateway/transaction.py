@@ -16,11 +16,11 @@ from enum import StrEnum
 from gateway.plausibility import JudgedReading
 from ocmf.payload import User
 from ocmf.terms import Tx
-from ports.charge_control import PilotState
+from ports.charge_control import ControlFault, PilotState
 
 
 class State(StrEnum):
-    """Where a connector stands. From KEEPING_BEGIN to KEEPING_END a transaction is open."""
+    """Where a connector stands. From KEEPING_BEGIN on a transaction is open."""
 
     AVAILABLE = "available"
     PLUGGED = "plugged"
@@ -41,6 +41,7 @@ class State(StrEnum):
     STUCK = "stuck"
     READING_END = "reading end"
     KEEPING_END = "keeping end"
+    WAITING_FOR_ROOM = "waiting for room"
     REST = "rest"  # never a state: stands for AVAILABLE, PLUGGED or FAULTED
 
 
@@ -230,7 +231,9 @@ TABLE: dict[State, dict[Event, Row]] = {
     },
     S.KEEPING_END: {
         E.RECORD_KEPT: (S.REST, (A.FORGET,)),
-        E.STORE_FULL: (S.KEEPING_END, ()),
+        E.STORE_FULL: (S.WAITING_FOR_ROOM, ()),
+    },
+    S.WAITING_FOR_ROOM: {
         E.TIMED_OUT: (S.KEEPING_END, (A.KEEP_END,)),
     },
 }
@@ -253,6 +256,7 @@ IN_TRANSACTION = frozenset(
         S.STUCK,
         S.READING_END,
         S.KEEPING_END,
+        S.WAITING_FOR_ROOM,
     }
 )
 
@@ -269,7 +273,9 @@ CAUSES: dict[Event, Tx] = {
     E.CONTACTOR_FAILED: Tx.ABORT,
     E.CONTACTOR_DROPPED: Tx.ABORT,
 }
-ENDING = frozenset({S.CANCELLING, S.WINDING_DOWN, S.STOPPING, S.STUCK, S.READING_END, S.KEEPING_END})
+ENDING = frozenset(
+    {S.CANCELLING, S.WINDING_DOWN, S.STOPPING, S.STUCK, S.READING_END, S.KEEPING_END, S.WAITING_FOR_ROOM}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +293,7 @@ TIMERS: dict[State, tuple[Timer, ...]] = {
     S.CHARGING: (Timer(E.POLL_DUE, "poll_s", repeats=True), Timer(E.SAMPLE_DUE, "sample_s", repeats=True)),
     S.WINDING_DOWN: (Timer(E.POLL_DUE, "poll_s", repeats=True), Timer(E.TIMED_OUT, "wind_down_s")),
     S.STUCK: (Timer(E.POLL_DUE, "poll_s", repeats=True),),
-    S.KEEPING_END: (Timer(E.TIMED_OUT, "store_retry_s", repeats=True),),
+    S.WAITING_FOR_ROOM: (Timer(E.TIMED_OUT, "store_retry_s"),),
 }
 
 
@@ -297,6 +303,7 @@ class Machine:
 
     user: who was authorised. cause: why the transaction ends, once it does; the first reason stands.
     reading: the last judged reading of the transaction. fault names are those of `ControlFault`.
+    ventilated: whether a vehicle that asks for ventilation (pilot D) gets energy.
     """
 
     state: State = State.AVAILABLE
@@ -305,6 +312,7 @@ class Machine:
     user: User | None = None
     cause: Tx | None = None
     reading: JudgedReading | None = None
+    ventilated: bool = False
 
     def handle(
         self,
@@ -333,13 +341,21 @@ class Machine:
         if Action.FORGET in done:
             self.user = self.cause = self.reading = None
         if entered and state in LOOKS_AT_PILOT:
-            done += self.handle(PILOT_EVENTS[self.pilot])
+            done += self._look_at_pilot()
         return done
 
     def set_pilot(self, pilot: PilotState) -> list[Action]:
-        """The pilot changed. E and F are faults and arrive as such as well."""
+        """The pilot changed. E, F, and D where there is no ventilation, are faults as long as they last."""
         self.pilot = pilot
-        return self.handle(PILOT_EVENTS[pilot])
+        done: list[Action] = []
+        for fault, active in (
+            (ControlFault.PILOT, pilot in {PilotState.E, PilotState.F}),
+            (ControlFault.VENTILATION, pilot is PilotState.D and not self.ventilated),
+        ):
+            name = f"{fault} at pilot"  # the firmware's own fault of this name comes and goes by itself
+            if active or name in self.faults:
+                done += self.set_fault(name, active)
+        return done + self._look_at_pilot()
 
     def set_fault(self, fault: str, active: bool) -> list[Action]:
         """A fault came or went; the connector is free again when the last one is gone."""
@@ -366,6 +382,12 @@ class Machine:
         """Whether a transaction is open."""
         return self.state in IN_TRANSACTION
 
+    def _look_at_pilot(self) -> list[Action]:
+        event = PILOT_EVENTS.get(self.pilot)
+        if event is None or (self.pilot is PilotState.D and not self.ventilated):
+            return []
+        return self.handle(event)
+
     def _rest(self) -> State:
         if self.faults:
             return State.FAULTED
@@ -376,7 +398,5 @@ PILOT_EVENTS: dict[PilotState, Event] = {
     PilotState.A: Event.PILOT_A,
     PilotState.B: Event.PILOT_B,
     PilotState.C: Event.PILOT_C,
-    PilotState.D: Event.PILOT_C,  # without ventilation the shell reports a fault instead
-    PilotState.E: Event.FAULT,
-    PilotState.F: Event.FAULT,
+    PilotState.D: Event.PILOT_C,
 }

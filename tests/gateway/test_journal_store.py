@@ -32,7 +32,7 @@ async def written(folder: Path, records: int = 3) -> Path:
         "UPDATE signature SET section = '{}'",
         "INSERT OR REPLACE INTO signature VALUES (1, 'k', 's')",
         "INSERT OR REPLACE INTO intent SELECT * FROM intent WHERE seq = 1",
-        "REPLACE INTO intent SELECT 99, gateway, meter, context, number, kind, '', '', '', 0, '', 'x', x'00' FROM intent",
+        "REPLACE INTO intent SELECT 99, gateway, meter, context, number, kind, '', '', '', 0, '', '', x'' FROM intent",
     ],
 )
 async def test_rows_are_neither_changed_nor_removed(tmp_path: Path, statement: str) -> None:

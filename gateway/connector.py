@@ -1,0 +1,358 @@
+"""One connector at work: feeds its transaction machine with what happens and does what the machine says.
+
+Every action runs as a task of its own, so that a slow token or meter never keeps a contactor closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from gateway.journal import Journal
+from gateway.journal_entry import Entry, JournalError, Stream
+from gateway.meter_reader import LostMeterError, MeterReader
+from gateway.open_transaction import BEGIN, END, SAMPLE, OpenTransaction
+from gateway.phases import PHASES
+from gateway.plausibility import JudgedReading, stand_in
+from gateway.policy import ConnectorSetup, GatewayIdentity, OnTrouble, Policy
+from gateway.transaction import TIMERS, Action, Event, Machine, State, Timer
+from ocmf.payload import User
+from ocmf.terms import Tx
+from ports.charge_control import ContactorChanged, ControlEvent, ControlFault, FaultChanged, PilotChanged
+from ports.clock import Clock
+from ports.errors import PeerError, PlugbenchError, RigError
+from ports.meter import Quality
+from ports.trace import TraceEvent, Tracer
+
+
+class Connector:
+    """One connector of a gateway; `bugs` holds what failed unexpectedly, for whoever closes the gateway."""
+
+    def __init__(
+        self,
+        setup: ConnectorSetup,
+        gateway: GatewayIdentity,
+        journal: Journal,
+        clock: Clock,
+        policy: Policy,
+        tracer: Tracer,
+    ) -> None:
+        self.setup = setup
+        self.name = setup.control.connector
+        self.machine = Machine(ventilated=setup.ventilated)
+        self.transaction: OpenTransaction | None = None
+        self.bugs: list[BaseException] = []
+        self.reader = MeterReader(setup.meter, clock, policy, setup.max_power_kw)
+        self._gateway = gateway
+        self._journal = journal
+        self._clock = clock
+        self._policy = policy
+        self._tracer = tracer
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timers: list[asyncio.Task[None]] = []
+        self._contactor_task: asyncio.Task[None] | None = None
+        self._contactor_closed: bool | None = None
+        self._traced_state = self.machine.state
+        self._changed = asyncio.Event()
+        self._work: dict[Action, Callable[[], Coroutine[Any, Any, None]]] = {
+            Action.LOCK: self._lock,
+            Action.UNLOCK: lambda: self._command(self.setup.control.set_lock(False), ControlFault.LOCK),
+            Action.OFFER: lambda: self._command(self.setup.control.offer_current(setup.offered_a), ControlFault.LINK),
+            Action.WITHDRAW: lambda: self._command(self.setup.control.offer_current(0), ControlFault.LINK),
+            Action.READ_BEGIN: self._read_begin,
+            Action.READ_END: self._read_end,
+            Action.POLL: self._poll,
+            Action.SAMPLE: self._sample,
+            Action.KEEP_BEGIN: lambda: self._keep(BEGIN, Tx.BEGIN),
+            Action.KEEP_SAMPLE: lambda: self._keep(SAMPLE, Tx.CHARGING),
+            Action.KEEP_SUSPENDED: lambda: self._keep(SAMPLE, Tx.SUSPENDED),
+            Action.KEEP_END: lambda: self._keep(END, self.machine.cause or Tx.END),
+        }
+
+    async def start(self) -> None:
+        """Follow the firmware. Raises PeerError or RigError when it does not answer."""
+        self._spawn(self._follow(), "events")
+        await asyncio.sleep(0)  # the subscription stands before the status is asked for
+        await self._look()
+
+    def recover(self, transaction: OpenTransaction) -> None:
+        """End a transaction that was open when the gateway went down."""
+        self.transaction = transaction
+        self._trace("session.recovering", transaction=transaction.transaction_id)
+        self._do(self.machine.recover(transaction.user, JudgedReading(transaction.last)))
+
+    def authorise(self, user: User) -> None:
+        """Somebody may charge here."""
+        self.feed(Event.AUTHORISED, user=user)
+
+    def feed(
+        self,
+        event: Event,
+        *,
+        user: User | None = None,
+        cause: Tx | None = None,
+        reading: JudgedReading | None = None,
+    ) -> None:
+        """One event for the machine, and what follows from it."""
+        self._do(self.machine.handle(event, user=user, cause=cause, reading=reading), event)
+
+    async def wait_for(self, *states: State) -> State:
+        """Wait until the connector is in one of these states."""
+        while self.machine.state not in states:
+            self._changed.clear()
+            await self._changed.wait()
+        return self.machine.state
+
+    async def close(self) -> None:
+        """Stop following; the contactor is opened by `ChargeControl.close`."""
+        tasks = [*self._timers, *self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _do(self, actions: list[Action], why: str = "") -> None:
+        state = self.machine.state
+        if state is not self._traced_state:
+            self._traced_state = state
+            self._trace("session.state", state=state, phase=PHASES[state], why=why)
+            self._set_timers(TIMERS.get(state, ()))
+            self._changed.set()
+        for action in actions:
+            if action is Action.FORGET:
+                self.transaction = None
+            elif action in {Action.OPEN, Action.CLOSE}:
+                self._move_contactor(action is Action.CLOSE)
+            else:
+                self._spawn(self._work[action](), action)
+
+    # what happens at the cable
+
+    async def _follow(self) -> None:
+        """Events for as long as the firmware talks; when it stops, that is a fault until it talks again."""
+        while True:
+            try:
+                async for event in self.setup.control.events():
+                    self._take(event)
+                why = "the events ended"
+            except (PeerError, RigError) as error:
+                why = str(error)
+            self._trace("session.trouble", part="firmware", why=why)
+            self._do(self.machine.set_fault(_SILENT, True), "firmware gone")
+            await self._clock.sleep(self._policy.firmware_retry_s)
+            try:
+                await self._look()
+            except (PeerError, RigError):
+                continue
+            self._do(self.machine.set_fault(_SILENT, False), "firmware back")
+
+    async def _look(self) -> None:
+        status = await self.setup.control.status()
+        self._contactor_closed = status.contactor_closed
+        for fault in sorted(status.faults):
+            self._do(self.machine.set_fault(fault, True), fault)
+        self._do(self.machine.set_pilot(status.pilot), f"pilot {status.pilot}")
+
+    def _take(self, event: ControlEvent) -> None:
+        match event:
+            case PilotChanged(state=pilot):
+                self._do(self.machine.set_pilot(pilot), f"pilot {pilot}")
+            case ContactorChanged(closed=closed):
+                self._contactor_closed = closed
+                if not closed:
+                    self._do(self.machine.set_fault(_WELDED, False))
+                self._do(self.machine.set_contactor(closed), "contactor closed" if closed else "contactor opened")
+            case FaultChanged(fault=fault, active=active):
+                self._trace("session.fault", fault=fault, active=active, detail=event.detail)
+                self._do(self.machine.set_fault(fault, active), fault)
+
+    # what the machine orders
+
+    async def _lock(self) -> None:
+        try:
+            await self.setup.control.set_lock(True)
+        except (PeerError, RigError) as error:
+            self._trace("session.trouble", part="lock", why=str(error))
+            self.feed(Event.LOCK_FAILED)
+        else:
+            self.feed(Event.LOCKED)
+
+    async def _command(self, command: Coroutine[Any, Any, None], fault: ControlFault) -> None:
+        """A command whose failure is a fault of the connector until it works again."""
+        name = f"{fault} at command"
+        try:
+            await command
+        except (PeerError, RigError) as error:
+            self._trace("session.trouble", part=fault, why=str(error))
+            self._do(self.machine.set_fault(name, True), fault)
+        else:
+            if name in self.machine.faults:
+                self._do(self.machine.set_fault(name, False), fault)
+
+    def _move_contactor(self, closed: bool) -> None:
+        if self._contactor_task is not None:
+            self._contactor_task.cancel()  # to open never waits for a closing under way
+        self._contactor_task = self._spawn(self._drive_contactor(closed), "contactor")
+
+    async def _drive_contactor(self, closed: bool) -> None:
+        try:
+            await self.setup.control.set_contactor(closed)
+        except (PeerError, RigError) as error:
+            self._trace("session.trouble", part="contactor", why=str(error))
+            if not closed:
+                self._do(self.machine.set_fault(_WELDED, True), _WELDED)
+            self.feed(Event.CONTACTOR_FAILED)
+        else:
+            if self._contactor_closed in {closed, None}:  # otherwise its event is still on the way
+                self._do(self.machine.set_contactor(closed), "contactor command")
+
+    async def _read_begin(self) -> None:
+        try:
+            meter, judged = await self.reader.read(None, None, self._policy.meter_silence_s)
+        except LostMeterError as error:
+            self._trace("session.trouble", part="meter", why=str(error))
+            self.feed(Event.READING_LOST)
+            return
+        user = self.machine.user
+        if self.machine.state is not State.READING_BEGIN or user is None:
+            return
+        if judged.is_good:
+            source = self.setup.source(self._gateway, meter)
+            number = self._journal.head(Stream(self._gateway.serial, meter.serial)).next_number("T")
+            self.transaction = OpenTransaction.starting(
+                number, self.name, source, user, judged.reading, self._gateway.boot_id
+            )
+        else:
+            self._trace("session.trouble", part="meter", why=judged.reason)
+        self.feed(Event.READING_GOOD if judged.is_good else Event.READING_WRONG, reading=judged)
+
+    async def _read_end(self) -> None:
+        transaction = self._open()
+        try:
+            judged = await self._read(transaction, self._policy.meter_return_s)
+        except LostMeterError as error:
+            judged = stand_in(transaction.last, Quality.TIMEOUT, str(error))
+            self.feed(Event.READING_LOST, reading=judged)
+            return
+        self.feed(Event.READING_GOOD if judged.is_good else Event.READING_WRONG, reading=judged)
+
+    async def _sample(self) -> None:
+        await self._watch(identify=True, event=Event.SAMPLED)
+
+    async def _poll(self) -> None:
+        if not self.reader.is_busy:
+            await self._watch(identify=False, event=None)
+
+    async def _watch(self, *, identify: bool, event: Event | None) -> None:
+        """A reading while charging: shown, judged, and signed when it is a sample."""
+        transaction = self._open()
+        try:
+            judged = await self._read(transaction, self._policy.meter_silence_s, identify=identify)
+        except LostMeterError as error:
+            judged = stand_in(transaction.last, Quality.TIMEOUT, str(error))
+            if self._policy.meter_lost is OnTrouble.STOP:
+                self.feed(Event.READING_LOST)
+            elif event is not None:
+                self.feed(event, reading=judged)
+            return
+        if not judged.is_good:
+            self.feed(Event.READING_WRONG)
+        elif event is not None:
+            self.feed(event, reading=judged)
+
+    async def _read(self, transaction: OpenTransaction, patience_s: float, *, identify: bool = True) -> JudgedReading:
+        try:
+            _, judged = await self.reader.read(
+                transaction.source.meter, transaction.last, patience_s, identify=identify
+            )
+        except LostMeterError as error:
+            self._trace("session.trouble", part="meter", why=str(error))
+            raise
+        if judged.is_good:
+            transaction.last = judged.reading
+            self._trace("session.energy", kwh=str(transaction.energy_kwh), register=str(judged.reading.value))
+        else:
+            self._trace("session.trouble", part="meter", why=judged.reason)
+        return judged
+
+    async def _keep(self, kind: str, tx: Tx) -> None:
+        transaction, judged = self._open(), self.machine.reading
+        if judged is None:
+            raise RigError("a record without a reading")
+        stepped = transaction.times.stepped
+        draft = transaction.draft(kind, tx, judged, self._clock)
+        if transaction.times.stepped and not stepped:
+            self._trace("session.clock_step", policy=self._policy.clock_step)
+        try:
+            pending = await self._journal.store(draft)
+        except (JournalError, PlugbenchError) as error:
+            self._trace("session.trouble", part="journal", why=str(error))
+            self.feed(Event.STORE_FULL)
+            return
+        signed = pending.signed
+        self._spawn(self._watch_token(signed), "token watch")
+        self._trace("session.record", page=pending.entry.page, context=kind, tx=tx, kwh=str(transaction.energy_kwh))
+        if kind != SAMPLE:
+            self.feed(Event.RECORD_KEPT)
+        if transaction.times.stepped and kind == SAMPLE and self._policy.clock_step is OnTrouble.STOP:
+            self.feed(Event.STOP, cause=Tx.ABORT)
+        await asyncio.shield(signed)
+        if kind == BEGIN:
+            self.feed(Event.RECORD_SIGNED)
+
+    async def _watch_token(self, signed: asyncio.Future[Entry]) -> None:
+        patience = asyncio.create_task(self._clock.sleep(self._policy.token_s), name=f"{self.name}: token patience")
+        waiting: set[asyncio.Future[Any]] = {patience, signed}
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if not signed.done():
+                self.feed(Event.TOKEN_AWAY)
+        finally:
+            patience.cancel()
+
+    # timers and tasks
+
+    def _set_timers(self, timers: tuple[Timer, ...]) -> None:
+        for task in self._timers:
+            task.cancel()
+        self._timers = [
+            asyncio.create_task(self._time(timer, seconds), name=f"{self.name}: {timer.event}")
+            for timer in timers
+            if (seconds := float(getattr(self._policy, timer.policy))) > 0
+        ]
+
+    async def _time(self, timer: Timer, seconds: float) -> None:
+        while True:
+            await self._clock.sleep(seconds)
+            self.feed(timer.event)
+            if not timer.repeats:
+                return
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=f"{self.name}: {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        self.bugs.append(error)
+        self._trace("session.bug", part=task.get_name(), why=repr(error))
+        self._do(self.machine.set_fault("InternalError", True), "internal error")
+
+    def _open(self) -> OpenTransaction:
+        if self.transaction is None:
+            raise RigError(f"connector {self.name} has no transaction in state {self.machine.state}")
+        return self.transaction
+
+    def _trace(self, kind: str, **data: object) -> None:
+        transaction = self.transaction.transaction_id if self.transaction else ""
+        self._tracer(
+            TraceEvent(self._clock.monotonic(), "session", kind, self.name, {"transaction": transaction, **data})
+        )
+
+
+_SILENT = f"{ControlFault.LINK} of events"
+_WELDED = f"{ControlFault.CONTACTOR} at command"

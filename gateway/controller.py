@@ -1,0 +1,235 @@
+"""A whole gateway: connectors, meters, token, journal and backends joined, recovered at start, stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from gateway.authorisation import IdToken, LocalList, RefusedError
+from gateway.connector import Connector
+from gateway.forwarder import Forwarder
+from gateway.journal import Draft, Journal, Place
+from gateway.journal_entry import Entry, Stream
+from gateway.open_transaction import END, OpenTransaction
+from gateway.plausibility import stand_in
+from gateway.policy import ConnectorSetup, GatewayIdentity, Policy
+from gateway.record import build_payload
+from gateway.record_time import Stamp
+from gateway.transaction import Event, State
+from ocmf.payload import User
+from ocmf.terms import Level, Tx
+from ports.clock import Clock
+from ports.errors import LocalError
+from ports.meter import Quality
+from ports.trace import TraceEvent, Tracer, no_trace
+
+RESTING = (State.AVAILABLE, State.PLUGGED, State.FAULTED)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorStatus:
+    """What holds at a connector. energy_kwh: of the open transaction, None without one."""
+
+    name: str
+    state: State
+    faults: tuple[str, ...]
+    transaction_id: str
+    energy_kwh: Decimal | None
+
+
+class Controller:
+    """One gateway. It closes what it was given: meters, firmware, forwarder and journal; not the signer."""
+
+    def __init__(
+        self,
+        gateway: GatewayIdentity,
+        setups: Sequence[ConnectorSetup],
+        journal: Journal,
+        forwarder: Forwarder,
+        local_list: LocalList,
+        clock: Clock,
+        *,
+        policy: Policy | None = None,
+        tracer: Tracer = no_trace,
+    ) -> None:
+        """Raises LocalError for two connectors of one name."""
+        self.connectors: dict[str, Connector] = {}
+        self._gateway = gateway
+        self._journal = journal
+        self._forwarder = forwarder
+        self._local_list = local_list
+        self._clock = clock
+        self._policy = policy or Policy()
+        self._tracer = tracer
+        for setup in setups:
+            connector = Connector(setup, gateway, journal, clock, self._policy, tracer)
+            if connector.name in self.connectors:
+                raise LocalError(f"two connectors are named {connector.name}")
+            self.connectors[connector.name] = connector
+
+    async def start(self) -> None:
+        """Forward what is left, follow the connectors, and end what a power failure left open.
+
+        Raises RigError or PeerError when a connector does not answer.
+        """
+        await self._forwarder.start()
+        open_begins = await self._journal.open_transactions()
+        for connector in self.connectors.values():
+            await connector.start()
+        for begin in open_begins:
+            await self._recover(begin)
+
+    def authorise(self, connector: str, token: IdToken) -> None:
+        """A card at the reader: begins a transaction, or ends the one that the same card began.
+
+        Raises RefusedError with the reason: not in the list, another card's transaction, meter in use, no room in
+        the journal, token away, faulted; LocalError for an unknown connector.
+        """
+        one = self._connector(connector)
+        try:
+            user = self._local_list.check(token, self._clock.now())
+            if one.machine.user is not None:
+                self._second_card(one, user)
+                return
+            self._check_free(one, token)
+        except RefusedError as error:
+            self._trace("session.refused", connector, why=str(error), level=error.level)
+            raise
+        self._trace("session.authorised", connector, id_type=user.id_type, level=user.level)
+        one.authorise(user)
+
+    def stop(self, connector: str, cause: Tx = Tx.END_REMOTE) -> None:
+        """End the transaction; `cause` is what its end record says. Harmless without one."""
+        self._connector(connector).feed(Event.STOP, cause=cause)
+
+    def status(self) -> list[ConnectorStatus]:
+        """Every connector."""
+        return [
+            ConnectorStatus(
+                one.name,
+                one.machine.state,
+                tuple(sorted(one.machine.faults)),
+                one.transaction.transaction_id if one.transaction else "",
+                one.transaction.energy_kwh if one.transaction else None,
+            )
+            for one in self.connectors.values()
+        ]
+
+    async def wait_for(self, connector: str, *states: State) -> State:
+        """Wait until a connector is in one of these states; there is no deadline here."""
+        return await self._connector(connector).wait_for(*states)
+
+    async def checkpoint(self, connector: str) -> Entry:
+        """Sign the register outside of any transaction (page F): what is missing after it shows.
+
+        Raises LostMeterError, JournalError.
+        """
+        one = self._connector(connector)
+        meter, judged = await one.reader.read(None, None, self._policy.meter_silence_s)
+        source, reading = one.setup.source(self._gateway, meter), judged.reading
+
+        def build(place: Place) -> bytes:
+            return build_payload(source, None, judged, None, Stamp(reading.time, reading.time_status), place)
+
+        pending = await self._journal.store(
+            Draft(
+                stream=Stream(self._gateway.serial, meter.serial),
+                context="F",
+                kind="Fiscal",
+                connector=connector,
+                boot_id=self._gateway.boot_id,
+                boottime=reading.monotonic,
+                build=build,
+            )
+        )
+        return await asyncio.shield(pending.signed)
+
+    async def close(self) -> None:
+        """End open transactions, wait for signatures and backends as long as the policy says, release everything.
+
+        What is not finished by then is finished after the next start. Raises an ExceptionGroup of what failed
+        unexpectedly since the start.
+        """
+        bugs: list[BaseException] = []
+        for one in self.connectors.values():
+            one.feed(Event.STOP, cause=Tx.END)
+        await self._within(asyncio.gather(*(one.wait_for(*RESTING) for one in self.connectors.values())), bugs)
+        unsigned = [asyncio.shield(pending.signed) for pending in self._journal.unsigned()]
+        await self._within(asyncio.gather(*unsigned), bugs)
+        await self._within(asyncio.ensure_future(self._forwarder.drained()), bugs)
+        for one in self.connectors.values():
+            await one.close()
+            await one.setup.control.close()
+            await one.setup.meter.close()
+            bugs += one.bugs
+        await self._forwarder.close()
+        await self._journal.close()
+        if bugs:
+            raise BaseExceptionGroup("the gateway had bugs while it ran", bugs)
+
+    async def _within(self, work: asyncio.Future[Any], bugs: list[BaseException]) -> None:
+        """Wait for it, but not longer than the policy says; what it raises is a bug."""
+        patience = asyncio.create_task(self._clock.sleep(self._policy.stop_s), name="stopping")
+        waiting: set[asyncio.Future[Any]] = {work, patience}
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if work.done() and (error := work.exception()) is not None:
+                bugs.append(error)
+        finally:
+            work.cancel()
+            patience.cancel()
+
+    def _second_card(self, one: Connector, user: User) -> None:
+        begun = one.machine.user
+        if begun is not None and (begun.id_type, begun.id) != (user.id_type, user.id):
+            raise RefusedError(
+                f"another {begun.id_type} began the transaction at {one.name}; only that one ends it",
+                Level.MISMATCH,
+                user.id,
+            )
+        one.feed(Event.STOP, cause=Tx.END_LOCAL)
+
+    def _check_free(self, one: Connector, token: IdToken) -> None:
+        """Everything but the card that can stand in the way."""
+        state = one.machine.state
+        sharing = [
+            other.name
+            for other in self.connectors.values()
+            if other is not one and other.setup.meter is one.setup.meter and other.machine.state not in RESTING
+        ]
+        unsigned = [pending for pending in self._journal.unsigned() if pending.error is not None]
+        reason = ""
+        if state is State.FAULTED:
+            reason = f"connector {one.name} is {state}: {', '.join(sorted(one.machine.faults))}"
+        elif state not in RESTING:
+            reason = f"connector {one.name} is {state}"
+        elif sharing:
+            reason = f"the meter of {one.name} counts for {', '.join(sharing)}"
+        elif unsigned:
+            reason = f"{len(unsigned)} records wait for the token: {unsigned[0].error}"
+        if reason := reason or self._journal.refusal():
+            raise RefusedError(reason, Level.NONE, token.id)
+
+    async def _recover(self, begin: Entry) -> None:
+        entries = await self._journal.entries(begin.transaction_id)
+        transaction = OpenTransaction.recovered(entries, self._gateway.boot_id)
+        one = self.connectors.get(transaction.connector)
+        if one is not None and one.transaction is None:
+            one.recover(transaction)
+            return
+        reason = f"connector {transaction.connector} can no longer be read by this gateway"
+        judged = stand_in(transaction.last, Quality.NOT_FOUND, reason)
+        await self._journal.store(transaction.draft(END, Tx.POWER_FAILURE, judged, self._clock))
+        self._trace("session.trouble", transaction.connector, part="recovery", why=reason)
+
+    def _connector(self, name: str) -> Connector:
+        one = self.connectors.get(name)
+        if one is None:
+            raise LocalError(f"there is no connector {name}; there are {', '.join(self.connectors)}")
+        return one
+
+    def _trace(self, kind: str, source: str, **data: object) -> None:
+        self._tracer(TraceEvent(self._clock.monotonic(), "session", kind, source, data))
