@@ -36,7 +36,11 @@ _PREHASHED = {
 }
 
 
-class InvalidRecordError(PeerError):
+class InvalidSignatureError(PeerError):
+    """A signature that does not fit its message and key."""
+
+
+class InvalidRecordError(InvalidSignatureError):
     """The signature does not fit the record."""
 
 
@@ -83,22 +87,33 @@ def verify_record(record: Record | str | bytes, key: PublicKey | str | bytes | N
     key = _key(key, curve)
     signature = _signature(record)
     r, s = _numbers(signature, curve, findings)
-    digest = _HASHES[hash_name](record.payload).digest()
-    if curve.name == "secp192k1":
-        valid = secp192k1.verifies(key.point, r, s, digest)
-    else:
-        try:
-            _loaded(key.spki).verify(encode_signature(r, s), digest, _PREHASHED[hash_name])
-            valid = True
-        except InvalidSignature:
-            valid = False
-    if not valid:
+    if not _fits(key, r, s, record.payload, hash_name):
         raise InvalidRecordError(
             f"the signature of record {record.string('PG') or '(no page)'} does not fit its payload "
             f"and the key {key.fingerprint[:16]}: the record was changed, or it is another meter's key",
             record.text,
         )
     return VerifiedRecord(record, key, tuple(findings))
+
+
+def verify_signature(message: bytes, signature: bytes, key: PublicKey) -> None:
+    """Verify a DER signature over SHA-256(message). Raises InvalidSignatureError."""
+    numbers = decode_signature(signature)
+    if numbers is None or not all(0 < number < key.curve.order for number in numbers):
+        raise InvalidSignatureError(f"no signature of {key.curve.name}", signature)
+    if not _fits(key, *numbers, message, "SHA256"):
+        raise InvalidSignatureError(f"the signature does not fit the message and key {key.fingerprint[:16]}", signature)
+
+
+def _fits(key: PublicKey, r: int, s: int, message: bytes, hash_name: str) -> bool:
+    digest = _HASHES[hash_name](message).digest()
+    if key.curve.name == "secp192k1":
+        return secp192k1.verifies(key.point, r, s, digest)
+    try:
+        _loaded(key.spki).verify(encode_signature(r, s), digest, _PREHASHED[hash_name])
+    except InvalidSignature:
+        return False
+    return True
 
 
 def _algorithm(record: Record, findings: list[Finding]) -> tuple[Curve, str]:
