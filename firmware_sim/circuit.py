@@ -102,7 +102,9 @@ class Circuit:
         self._runner.start()
 
     async def close(self) -> None:
-        """End the plant's only task; raises what broke in it."""
+        """Switch everything off and end the plant's only task; raises what broke in it."""
+        for connector in self.connectors.values():
+            connector.charger.power_off()
         await self._runner.close()
 
     def add_connector(

@@ -358,7 +358,7 @@ class ChargerMachine:
             self._start("self_test", at, timings.SELF_TEST)
         else:
             self._open(at, "commanded")
-            if not self.auxiliary:
+            if not self.auxiliary and not self._auxiliary_candidate:
                 self._do(Answer(number))
                 return self._take()
             self._start("feedback", at, timings.FEEDBACK)
@@ -368,6 +368,8 @@ class ChargerMachine:
     def _on_self_test(self, at: int) -> None:
         if not self.residual_device_ok:
             self._raise(at, ControlFault.GROUND, "the residual current device failed its self-test")
+        elif self.auxiliary:
+            self._raise(at, ControlFault.CONTACTOR, "the auxiliary contact says closed before the coil is on")
         else:
             self._switch(at, True)
             self._sense(at)
@@ -396,16 +398,25 @@ class ChargerMachine:
             self._stop("auxiliary")
             if closed != self.auxiliary:
                 self._start("auxiliary", at, timings.AUXILIARY)
+            else:
+                self._compare(at)  # it was only bounce
         return self._take()
 
     def _on_auxiliary(self, at: int) -> None:
         self.auxiliary = self._auxiliary_candidate
         self._do(Report(ContactorChanged(at / S, self.connector, self.auxiliary)))
-        if self.auxiliary == self.coil:
-            self._stop("feedback", "supply_due")
-            self._settle("")
-        else:
+        if self.auxiliary:
+            self._stop("supply_due")
+        self._compare(at)
+
+    def _compare(self, at: int) -> None:
+        """Does the auxiliary contact agree with the coil, and with what commands wait for?"""
+        if self.auxiliary != self.coil:
             self._start("feedback", at, timings.FEEDBACK)
+            return
+        self._stop("feedback")
+        if self._waiting_closed is self.auxiliary:
+            self._settle("")
 
     def _on_feedback(self, at: int) -> None:
         """The auxiliary contact does not agree with the coil."""

@@ -14,6 +14,8 @@ from firmware_sim.charger.settings import ChargerSettings
 from ports.charge_control import ControlEvent, ControlStatus
 from ports.errors import PeerError
 
+NO_POWER = "the plant is switched off"
+
 
 class SimulatedCharger:
     """Firmware of one connector. `board` is the side that faults and test benches touch."""
@@ -36,6 +38,7 @@ class SimulatedCharger:
         self._commands: dict[int, asyncio.Future[str]] = {}
         self._number = 0
         self._closed = False
+        self._off = False
 
     @property
     def connector(self) -> str:
@@ -106,6 +109,14 @@ class SimulatedCharger:
         finally:
             self._end_events()
 
+    def power_off(self) -> None:
+        """The plant is switched off: nothing answers any more, whoever waits is told, `events` ends."""
+        self._closed = True
+        for number in tuple(self._commands):
+            self._answer(Answer(number, NO_POWER))
+        self._end_events()
+        self._off = True
+
     def _command(self) -> tuple[int, asyncio.Future[str]]:
         self._number += 1
         future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -113,13 +124,13 @@ class SimulatedCharger:
         return self._number, future
 
     async def _settled(self, done: asyncio.Future[str], what: str) -> None:
-        refusal = await done
+        refusal = NO_POWER if self._off else await done
         if refusal:
             raise PeerError(f"{self._connector}: the board did not {what}: {refusal}", received=refusal)
 
     def _answer(self, answer: Answer) -> None:
-        future = self._commands.pop(answer.number)
-        if not future.done():  # its caller may have been cancelled
+        future = self._commands.pop(answer.number, None)
+        if future is not None and not future.done():  # its caller may have been cancelled
             future.set_result(answer.refusal)
 
     def _report(self, event: ControlEvent) -> None:

@@ -16,11 +16,19 @@ class WakeupCounter:
     def level(self, state: PilotState, at: int) -> int:
         """A new debounced state; returns the number of valid toggles in the window when one has just ended, else 0."""
         last, self._last = self._last, (state, at)
-        if last is None or state is not PilotState.B or last[0] is not PilotState.C:
+        if last is None:
             return 0
-        began = last[1]
-        if not TOGGLE_SHORTEST <= at - began <= TOGGLE_LONGEST:
-            self._toggles = []  # a 120 ms C does not count, a long C is charging
-            return 0
-        self._toggles = [start for start in self._toggles if at - start <= TOGGLE_WINDOW] + [began]
-        return len(self._toggles)
+        lasted = at - last[1]
+        valid = TOGGLE_SHORTEST <= lasted <= TOGGLE_LONGEST  # a 120 ms C does not count, a long C is charging
+        match last[0], state:
+            case PilotState.B, PilotState.C:
+                if not valid:
+                    self._toggles = []  # a first toggle
+            case PilotState.C, PilotState.B:
+                if valid:
+                    self._toggles = [start for start in self._toggles if at - start <= TOGGLE_WINDOW] + [last[1]]
+                    return len(self._toggles)
+                self._toggles = []
+            case _:
+                self._toggles = []
+        return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from decimal import Decimal
 
 import pytest
@@ -59,7 +60,7 @@ def test_the_duty_changes_at_most_every_five_seconds() -> None:
             await bench.clock.sleep(1.3)
         await bench.clock.sleep(20)
         shown = [(e.at, e.data["duty"]) for e in bench.traced("pilot.output")]
-        gaps = [later[0] - earlier[0] for earlier, later in zip(shown, shown[1:], strict=False)]
+        gaps = [later[0] - earlier[0] for earlier, later in itertools.pairwise(shown)]
         assert min(gaps) >= 5 - 1e-9
         assert shown[-1][1] == pytest.approx(25 / 0.6, abs=0.001)
         assert len(shown) == 4  # 32; 16, then the latest wish at each 5 s
