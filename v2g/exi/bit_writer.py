@@ -1,0 +1,62 @@
+"""Writes values bit by bit: what the interpreter needs besides `bits`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from v2g.exi.bits import FLUSH, finish, flush, put_binary, put_integer, put_string, put_unsigned
+from v2g.exi.qnames import local_names
+
+if TYPE_CHECKING:
+    from v2g.exi.grammar import Schema
+
+
+class BitWriter:
+    """empty_event: write an empty string or binary as EE of the second level."""
+
+    def __init__(self, schema: Schema, *, empty_event: bool) -> None:
+        self.schema = schema
+        self.empty_event = empty_event
+        self.a = 1
+        self.out = bytearray()
+
+    def put(self, width: int, bits: int) -> None:
+        self.a = self.a << width | bits
+        if self.a.bit_length() > FLUSH:
+            self.a = flush(self.a, self.out)
+
+    def unsigned(self, value: int) -> None:
+        self.a = put_unsigned(self.a, value)
+
+    def integer(self, value: int) -> None:
+        self.a = put_integer(self.a, value)
+
+    def string(self, text: str) -> None:
+        self.a = put_string(self.a, text, self.out)
+
+    def binary(self, octets: bytes) -> None:
+        self.a = put_binary(self.a, octets, self.out)
+
+    def qname(self, uri: str, local: str) -> None:
+        """A qualified name, by its index in the string tables where it has one."""
+        uris = self.schema.uris
+        if uri in uris:
+            self.put(len(uris).bit_length(), uris.index(uri) + 1)
+        else:
+            self.put(len(uris).bit_length(), 0)
+            self.string(uri)
+        names = local_names(self.schema, uri)
+        if local in names:
+            self.unsigned(0)
+            self.put((len(names) - 1).bit_length(), names.index(local))
+        else:
+            self.unsigned(len(local) + 1)
+            for character in local:
+                self.unsigned(ord(character))
+
+    def finish(self, tail: tuple[int, int]) -> bytes:
+        """The octets; tail: bits behind the end, if a decoder met some."""
+        bits, width = tail
+        if (self.a.bit_length() - 1 + width) % 8 == 0:
+            self.put(width, bits)
+        return finish(self.a, self.out)

@@ -1,0 +1,71 @@
+"""Emits the functions that say whether a message keeps the limits of its schema: ranges and lengths."""
+
+from __future__ import annotations
+
+from v2g.exi.generator.imports import Names
+from v2g.exi.generator.naming import Library, constant, limit
+from v2g.exi.generator.source_code import SourceCode
+from v2g.exi.grammar import Complex, Step
+
+HEAD = """from __future__ import annotations
+
+from collections.abc import Callable
+
+from v2g.exi.bits import always, never"""
+
+
+def emit_valid(library: Library, home: str) -> str:
+    """valid.py: one function per complex type that has a limit anywhere inside."""
+    limited = library.limited
+    kinds = [kind for kind in library.types.values() if isinstance(kind, Complex) and kind.home == home]
+    code, tail, names = SourceCode(), SourceCode(), Names(home, "valid")
+    for kind in sorted(kinds, key=lambda kind: kind.name):
+        conditions = _conditions(library, kind, limited, names, tail)
+        if kind.key not in limited:
+            continue
+        code()
+        code()
+        with code.function(f"valid_{kind.name}", f"v: {names.type(kind.key)}", "bool"):
+            if len(conditions) == 1:
+                code(f"return {conditions[0]}")
+                continue
+            with code.block("return ("):
+                for number, condition in enumerate(conditions):
+                    code(f"and {condition}" if number else condition)
+            code(")")
+    body = code.text().lstrip("\n") + ("\n\n" + tail.text() if tail.lines else "")
+    return names.imports(HEAD, body).rstrip("\n") + "\n\n\n" + body
+
+
+def _conditions(library: Library, kind: Complex, limited: set[str], names: Names, tail: SourceCode) -> list[str]:
+    found = []
+    for step in kind.steps:
+        keys = [member.type for member in step.members]
+        if not any(key in limited for key in keys) and not library.may_be_abstract(step):
+            continue
+        field = f"v.{step.field}"
+        item = "item" if step.many else field
+        if len(keys) > 1:
+            table = f"{constant(kind.name)}_{constant(step.field)}"
+            condition = f"{table}[type({item})]({item})"
+            rows = [f"{names.type(key)}: {_verdict(library, key, names)}" for key in keys]
+            tail.list(f"{table}: dict[type, Callable[..., bool]] = {{", rows, "}")
+        elif library.is_complex(keys[0]):
+            condition = f"{names.function('valid', keys[0])}({item})"
+        else:
+            condition = limit(library.simple(keys[0]), item)
+        found.append(_quantified(step, field, condition))
+    return list(dict.fromkeys(found))
+
+
+def _verdict(library: Library, key: str, names: Names) -> str:
+    """The function for a member of a substitution group."""
+    if library.complex(key).abstract:
+        return "never"
+    return names.function("valid", key) if key in library.limited else "always"
+
+
+def _quantified(step: Step, field: str, condition: str) -> str:
+    if step.many:
+        return f"all({condition} for item in {field})"
+    return condition if step.required else f"({field} is None or {condition})"
