@@ -54,7 +54,7 @@ class Connector:
         self._contactor_task: asyncio.Task[None] | None = None
         self._contactor_closed: bool | None = None
         self._traced_state = self.machine.state
-        self._changed = asyncio.Event()
+        self._visits: list[tuple[tuple[State, ...], asyncio.Future[State]]] = []
         self._work: dict[Action, Callable[[], Coroutine[Any, Any, None]]] = {
             Action.LOCK: self._lock,
             Action.UNLOCK: lambda: self._command(self.setup.control.set_lock(False), ControlFault.LOCK),
@@ -98,11 +98,12 @@ class Connector:
         self._do(self.machine.handle(event, user=user, cause=cause, reading=reading), event)
 
     async def wait_for(self, *states: State) -> State:
-        """Wait until the connector is in one of these states."""
-        while self.machine.state not in states:
-            self._changed.clear()
-            await self._changed.wait()
-        return self.machine.state
+        """Wait until the connector comes into one of these states, or is in it; also a short visit counts."""
+        if self.machine.state in states:
+            return self.machine.state
+        visit: asyncio.Future[State] = asyncio.get_running_loop().create_future()
+        self._visits.append((states, visit))
+        return await visit
 
     async def close(self) -> None:
         """Stop following; the contactor is opened by `ChargeControl.close`."""
@@ -117,7 +118,7 @@ class Connector:
             self._traced_state = state
             self._trace("session.state", state=state, phase=PHASES[state], why=why)
             self._set_timers(TIMERS.get(state, ()))
-            self._changed.set()
+            self._tell(state)
         for action in actions:
             if action is Action.FORGET:
                 self.transaction = None
@@ -125,6 +126,12 @@ class Connector:
                 self._move_contactor(action is Action.CLOSE)
             else:
                 self._spawn(self._work[action](), action)
+
+    def _tell(self, state: State) -> None:
+        for states, visit in self._visits:
+            if state in states and not visit.done():
+                visit.set_result(state)
+        self._visits = [(states, visit) for states, visit in self._visits if not visit.done()]
 
     # what happens at the cable
 
@@ -148,7 +155,9 @@ class Connector:
 
     async def _look(self) -> None:
         status = await self.setup.control.status()
-        self._contactor_closed = status.contactor_closed
+        if status.contactor_closed is not self._contactor_closed:
+            self._contactor_closed = status.contactor_closed
+            self._do(self.machine.set_contactor(status.contactor_closed), "contactor as found")
         for fault in sorted(status.faults):
             self._do(self.machine.set_fault(fault, True), fault)
         self._do(self.machine.set_pilot(status.pilot), f"pilot {status.pilot}")
@@ -251,12 +260,12 @@ class Connector:
         except LostMeterError as error:
             judged = stand_in(transaction.last, Quality.TIMEOUT, str(error))
             if self._policy.meter_lost is OnTrouble.STOP:
-                self.feed(Event.READING_LOST)
+                self.feed(Event.METER_LOST)
             elif event is not None:
                 self.feed(event, reading=judged)
             return
         if not judged.is_good:
-            self.feed(Event.READING_WRONG)
+            self.feed(Event.METER_WRONG)
         elif event is not None:
             self.feed(event, reading=judged)
 

@@ -200,7 +200,8 @@ class Controller:
             for other in self.connectors.values()
             if other is not one and other.setup.meter is one.setup.meter and other.machine.state not in RESTING
         ]
-        unsigned = [pending for pending in self._journal.unsigned() if pending.error is not None]
+        unsigned = self._journal.unsigned()
+        trouble = next((pending.error for pending in unsigned if pending.error is not None), None)
         reason = ""
         if state is State.FAULTED:
             reason = f"connector {one.name} is {state}: {', '.join(sorted(one.machine.faults))}"
@@ -208,8 +209,8 @@ class Controller:
             reason = f"connector {one.name} is {state}"
         elif sharing:
             reason = f"the meter of {one.name} counts for {', '.join(sharing)}"
-        elif unsigned:
-            reason = f"{len(unsigned)} records wait for the token: {unsigned[0].error}"
+        elif trouble is not None:
+            reason = f"{len(unsigned)} records wait for the token: {trouble}"
         if reason := reason or self._journal.refusal():
             raise RefusedError(reason, Level.NONE, token.id)
 

@@ -65,6 +65,8 @@ class Event(StrEnum):
     READING_WRONG = "reading wrong"
     READING_LOST = "reading lost"
     SAMPLED = "sampled"
+    METER_WRONG = "meter wrong"  # while charging; the READING events answer READ_BEGIN and READ_END only
+    METER_LOST = "meter lost"
     RECORD_KEPT = "record kept"
     RECORD_SIGNED = "record signed"
     STORE_FULL = "store full"
@@ -116,8 +118,8 @@ _OPEN_NOW: dict[Event, Row] = {  # energy may flow and must not
 }
 _ASK_FIRST: dict[Event, Row] = {  # the vehicle gets the chance to end its current before the contactor opens
     E.STOP: (S.WINDING_DOWN, (A.WITHDRAW,)),
-    E.READING_LOST: (S.WINDING_DOWN, (A.WITHDRAW,)),
-    E.READING_WRONG: (S.WINDING_DOWN, (A.WITHDRAW,)),
+    E.METER_LOST: (S.WINDING_DOWN, (A.WITHDRAW,)),
+    E.METER_WRONG: (S.WINDING_DOWN, (A.WITHDRAW,)),
     E.TOKEN_AWAY: (S.WINDING_DOWN, (A.WITHDRAW,)),
     E.STORE_FULL: (S.WINDING_DOWN, (A.WITHDRAW,)),
 }
@@ -198,7 +200,7 @@ TABLE: dict[State, dict[Event, Row]] = {
         E.CONTACTOR_OPENED: (S.SUSPENDED, (A.SAMPLE,)),
         E.CONTACTOR_FAILED: (S.STUCK, (A.WITHDRAW,)),
         E.STOP: (S.STOPPING, (A.OPEN, A.WITHDRAW)),
-        E.READING_WRONG: (S.STOPPING, (A.OPEN, A.WITHDRAW)),
+        E.METER_WRONG: (S.STOPPING, (A.OPEN, A.WITHDRAW)),
         E.TOKEN_AWAY: (S.STOPPING, (A.OPEN, A.WITHDRAW)),
         E.STORE_FULL: (S.STOPPING, (A.OPEN, A.WITHDRAW)),
         E.SAMPLED: (S.PAUSING, (A.KEEP_SAMPLE,)),
@@ -206,7 +208,7 @@ TABLE: dict[State, dict[Event, Row]] = {
     S.SUSPENDED: _END_NOW
     | {
         E.PILOT_C: (S.CLOSING, (A.CLOSE,)),
-        E.READING_WRONG: (S.READING_END, (A.WITHDRAW, A.READ_END)),
+        E.METER_WRONG: (S.READING_END, (A.WITHDRAW, A.READ_END)),
         E.SAMPLED: (S.SUSPENDED, (A.KEEP_SUSPENDED,)),
     },
     S.WINDING_DOWN: _OPEN_NOW
@@ -268,8 +270,8 @@ CAUSES: dict[Event, Tx] = {
     E.FAULT: Tx.ABORT,
     E.TOKEN_AWAY: Tx.ABORT,
     E.STORE_FULL: Tx.ABORT,
-    E.READING_LOST: Tx.ABORT,
-    E.READING_WRONG: Tx.ABORT,
+    E.METER_LOST: Tx.ABORT,
+    E.METER_WRONG: Tx.ABORT,
     E.CONTACTOR_FAILED: Tx.ABORT,
     E.CONTACTOR_DROPPED: Tx.ABORT,
 }

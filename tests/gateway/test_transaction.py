@@ -91,8 +91,8 @@ def test_a_card_first_and_the_plug_later() -> None:
     ("event", "code"),
     [
         (E.STOP, Tx.END_LOCAL),
-        (E.READING_LOST, Tx.ABORT),
-        (E.READING_WRONG, Tx.ABORT),
+        (E.METER_LOST, Tx.ABORT),
+        (E.METER_WRONG, Tx.ABORT),
         (E.TOKEN_AWAY, Tx.ABORT),
         (E.STORE_FULL, Tx.ABORT),
     ],
