@@ -104,7 +104,7 @@ class SerialPort:
             os.close(fd)
             raise
         self._fd = fd
-        self._identity = UsbIdentity.of(self._path)
+        self._identity = None if line_code.is_pty(fd) else UsbIdentity.of(self._path)
         self._timer = TimerFd()
         self._buffer.clear()
         self._sent_until = 0.0

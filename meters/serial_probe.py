@@ -71,6 +71,8 @@ async def _ask(port: BytePort, device: int, wait_s: float) -> Seen:
         now = port.time()
         first = first or now
         heard += octets
+        if request.startswith(heard):  # so far an echo
+            continue
         if _is_answer(bytes(heard).removeprefix(request), device):
             return Seen(settings, device, "answer", bytes(heard), first - sent)
         until = now + max(0.02, 20 * settings.character_s)  # a USB adapter pauses for up to 16 ms

@@ -44,21 +44,20 @@ class PtyPair:
         attributes.apply(self._slave)
         fcntl.ioctl(self.fd, termios.TIOCPKT, struct.pack("i", 1))
 
-    def see_users(self) -> bool:
-        """Take note of opens and closes; True if somebody new is there, who shall not read what others left."""
-        users, new = self.users, False
+    def see_users(self) -> None:
+        """Take note of opens and closes; a new user shall not read what others left."""
         try:
             events = os.read(self.notice_fd, 4096)
         except BlockingIOError:
-            return False
+            return
+        users, changed_hands = self.users, False
         for offset in range(0, len(events), 16):  # struct inotify_event without a name
             opened = struct.unpack_from("iI", events, offset)[1] & _IN_OPEN
-            new = new or (opened != 0 and users == 0)
-            users += 1 if opened else -1
-        self.users = max(0, users)
-        if new:
+            changed_hands = changed_hands or users == (0 if opened else 1)
+            users = users + 1 if opened else max(0, users - 1)
+        if changed_hands:
             termios.tcflush(self._slave, termios.TCIFLUSH)
-        return new
+        self.users = users
 
     def read(self) -> bytes | None:
         """What the user did next: octets it sent, b"" = it changed settings, None = nothing."""

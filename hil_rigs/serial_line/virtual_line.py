@@ -45,7 +45,7 @@ class VirtualLine:
         self._pair: PtyPair | None = None
         self._line: Line | None = None
         self._thread: threading.Thread | None = None
-        self._tasks: deque[Callable[[float], None]] = deque()
+        self._tasks: deque[tuple[Callable[[Line, float], None], threading.Event]] = deque()
         self._changed = threading.Condition()
         self._running = False
         self._error: BaseException | None = None
@@ -102,18 +102,14 @@ class VirtualLine:
             raise self._error
 
     def call(self, what: Callable[[Line, float], None]) -> None:
-        """Have something done to the line, in its thread at the present time; waits until it is done."""
+        """Have something done to the line, in its thread at the present time; waits until it is done.
+
+        What it raises is raised by `close`, as for a device.
+        """
         done = threading.Event()
-        line = self.line
-
-        def task(now: float) -> None:
-            try:
-                what(line, now)
-            finally:
-                done.set()
-
-        self._tasks.append(task)
-        os.eventfd_write(self._wake_fd, 1)
+        if self._thread is not None:
+            self._tasks.append((what, done))
+            os.eventfd_write(self._wake_fd, 1)
         while not done.wait(0.1):
             if self._thread is None or not self._thread.is_alive():
                 raise LocalError("the virtual line is not running") from self._error
@@ -193,18 +189,23 @@ class VirtualLine:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake_fd)
         self._hear_user(line)
+        done = []
         while self._tasks:
-            self._tasks.popleft()(boottime())
+            what, event = self._tasks.popleft()
+            done.append(event)
+            what(line, boottime())
         due = line.due()
         now = boottime()
         if due is not None and now < due <= now + SPIN_S:
             while (now := boottime()) < due:
                 pass
-        for event in line.advance(now):
-            if isinstance(event, PlugChange):
-                self._change_plug(event)
+        for news in line.advance(now):
+            if isinstance(news, PlugChange):
+                self._change_plug(news)
             else:
-                self._deliver(event)
+                self._deliver(news)
+        for event in done:
+            event.set()
         with self._changed:
             self._changed.notify_all()
 
