@@ -52,6 +52,7 @@ class VirtualClock:
         self.sync: KernelTime | None = KernelTime(synchronised=True, max_error_s=0.0)
         self._judge = SyncJudge(rules)
         self.random = random.Random(seed)  # noqa: S311 - noise, not keys
+        loop.net.random = self.fork_random("network")
         self.boot_id = str(uuid.UUID(int=self.fork_random("boot id").getrandbits(128), version=4))
 
     def fork_random(self, name: str) -> random.Random:

@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from contextvars import Context
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
+from hil_rigs.virtual_net import VirtualNet
+from hil_rigs.virtual_net.addresses import AddressInfo
 from hil_rigs.waiting_tasks import waiting_tasks
 from ports.errors import LocalError
 
@@ -120,6 +122,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         selector.loop = self
         super().__init__(selector)
         self._clock_resolution = 1e-9
+        self.net = VirtualNet(self)
         task_serials = itertools.count()
 
         def new_task(_loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Future[Any]:
@@ -260,6 +263,55 @@ class VirtualLoop(asyncio.SelectorEventLoop):
                 answer.set_exception(error)
             else:
                 answer.set_result(work.result())
+
+    # network
+
+    async def create_connection(
+        self, protocol_factory: Any, host: Any = None, port: Any = None, *, sock: Any = None, **options: Any
+    ) -> Any:
+        """As in any loop, over the network in memory; a real `sock` stays one."""
+        if sock is not None:
+            return await super().create_connection(protocol_factory, host, port, sock=sock, **options)
+        return await self.net.create_connection(protocol_factory, host, port, **options)
+
+    async def create_server(
+        self, protocol_factory: Any, host: Any = None, port: Any = None, *, sock: Any = None, **options: Any
+    ) -> Any:
+        """As in any loop, in the network in memory; a real `sock` stays one."""
+        if sock is not None:
+            return await super().create_server(protocol_factory, host, port, sock=sock, **options)
+        return await self.net.create_server(protocol_factory, host, port, **options)
+
+    async def create_datagram_endpoint(
+        self,
+        protocol_factory: Any,
+        local_addr: Any = None,
+        remote_addr: Any = None,
+        *,
+        sock: Any = None,
+        **options: Any,
+    ) -> Any:
+        """As in any loop, in the network in memory; a real `sock` stays one."""
+        if sock is not None:
+            return await super().create_datagram_endpoint(protocol_factory, sock=sock, **options)
+        return await self.net.create_datagram_endpoint(protocol_factory, local_addr, remote_addr, **options)
+
+    async def getaddrinfo(  # type: ignore[override] # families and kinds as numbers
+        self,
+        host: bytes | str | None,
+        port: bytes | str | int | None,
+        *,
+        family: int = 0,
+        type: int = 0,  # noqa: A002 - the name in asyncio
+        proto: int = 0,
+        flags: int = 0,
+    ) -> list[AddressInfo]:
+        """Names of the network in memory; nothing is asked outside."""
+        return self.net.names.getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
+
+    async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:  # noqa: ARG002 - as in asyncio
+        """The numbers."""
+        return str(sockaddr[0]), str(sockaddr[1])
 
     async def shutdown_default_executor(self, *args: Any, **options: Any) -> None:
         """As in any loop; the join of the threads is waited for in real time."""
