@@ -31,6 +31,17 @@ class AsyncWorker:
         self._loop.add_reader(process.stderr, process.drain_stderr)
         self._loop.add_reader(process.pidfd, self._reap)
 
+    def is_alive(self) -> bool:
+        """Whether it can take a request: its end may not have been noticed by the loop yet."""
+        if self.ended.done():
+            return False
+        try:
+            return bool(self._process.channel.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
     async def ask(self, operation: str, arguments: Mapping[str, Any], seconds: float) -> dict[str, Any] | None:
         """The answer to one request; None when the worker ended, or did not answer in time and was killed."""
         if self.ended.done():

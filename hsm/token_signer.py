@@ -86,6 +86,7 @@ class TokenSigner:
         self._self_check = self_check
         self._turn = asyncio.Lock()
         self._worker: AsyncWorker | None = None
+        self._lost: list[AsyncWorker] = []
         self._workers = 0
         self._opened: _Opened | None = None
         self._logged_in = False
@@ -137,14 +138,16 @@ class TokenSigner:
         """End the worker; harmless when closed. A request under way ends with an error."""
         self._latched = self._latched or TokenError(Remedy.FATAL, f"the signer of token {self._key.token!r} is closed")
         worker, self._worker, self._logged_in = self._worker, None, False
-        if worker is not None:
-            with self._clock.hold():
-                await worker.finish()
+        with self._clock.hold():
+            for ending in (*self._lost, *([worker] if worker else [])):
+                await ending.finish()
 
     async def _open(self) -> _Opened:
         """See to it that there is a worker with its token open."""
         if self._latched is not None:
             raise self._latched
+        if self._worker is not None and not self._worker.is_alive():
+            self._lose(self._worker, "ended between two requests")
         if self._worker is not None and self._logged_in and self._opened is not None:
             return self._opened
         if self._unanswered_logins >= _UNANSWERED_LOGINS:
@@ -152,7 +155,7 @@ class TokenSigner:
                 Remedy.OPERATOR, f"token {self._key.token!r} left {_UNANSWERED_LOGINS} logins unanswered"
             )
             raise self._latch(error)
-        if self._worker is None or self._worker.ended.done():
+        if self._worker is None:
             process = WorkerProcess(self._key.pin.read(), self._key.environment, self._key.pin.variable)
             self._worker = AsyncWorker(process, self._clock, self._on_login)
             self._workers += 1
@@ -186,10 +189,8 @@ class TokenSigner:
         login_under_way, self._login_under_way = self._login_under_way, False
         if answer is None:
             self._unanswered_logins += login_under_way
-            self._logged_in = self._present = False
-            worker.kill()
             said = worker.last_words()
-            self._trace("worker.lost", pid=worker.pid, operation=operation, stderr=said)
+            self._lose(worker, f"{operation} not answered")
             text = f"{name}: the worker gave no answer within {seconds:g} s or ended" + (f" ({said})" if said else "")
             raise TokenError(Remedy.RETRY, text)
         if login_under_way:
@@ -204,6 +205,14 @@ class TokenSigner:
             raise (self._latch(named) if answer["error"]["latched"] else named) from None
         self._present = True
         return result
+
+    def _lose(self, worker: AsyncWorker, why: str) -> None:
+        worker.kill()
+        self._logged_in = self._present = False
+        self._lost = [*(lost for lost in self._lost if not lost.ended.done()), worker]
+        if self._worker is worker:  # else closed meanwhile
+            self._worker = None
+        self._trace("worker.lost", pid=worker.pid, why=why, stderr=worker.last_words())
 
     def _on_login(self) -> None:
         self._login_under_way = True

@@ -63,7 +63,6 @@ ERRORS: dict[str, tuple[int, str]] = {
     "UserNotLoggedIn": (0x101, "reinit"),
     "UserPinNotInitialized": (0x102, "operator"),
     "DomainParamsInvalid": (0x130, "fatal"),
-    "CryptokiNotInitialized": (0x190, "reinit"),
 }
 PIN_ERRORS = frozenset({0xA0, 0xA1, 0xA2, 0xA3, 0xA4, 0x102})
 CURVE_NOT_SUPPORTED = 0x140
@@ -88,6 +87,8 @@ def classify(error: PKCS11Error) -> Trouble:
         code = int(number, 16)
         kind = "fatal" if code == CURVE_NOT_SUPPORTED else "operator"
         return Trouble(kind, f"CKR 0x{code:X}", code)
+    if "not initialized" in str(error):  # how the binding says CKR_CRYPTOKI_NOT_INITIALIZED
+        return Trouble("reinit", str(error), 0x190)
     return Trouble("operator", f"{name} {error}".rstrip())
 
 
@@ -124,12 +125,12 @@ class TokenWorker:
             if trouble.ckr in PIN_ERRORS:
                 self.latched = trouble
             raise
-        if not self.public:
-            self._find_public_key(token, logged_in=session)
-            self._check_expected()
         self.key = self._one(session, pkcs11.ObjectClass.PRIVATE_KEY, "private key")
         if self.key is None:
             raise Trouble("fatal", f"no private key {self._key_name()} on token {self.config['token']!r}")
+        if not self.public:
+            self._find_public_key(token, logged_in=session)
+            self._check_expected()
         self.session = session
         self.openings += 1
         return {**self.public, "token": _describe(token), "library": _library(self.library)}
