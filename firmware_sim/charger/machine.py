@@ -225,7 +225,7 @@ class ChargerMachine:
     @property
     def limit_a(self) -> float:
         """What station, cable and temperature allow now."""
-        limit = min(self.settings.max_a, math.inf if self.cable_a is None else self.cable_a or math.inf, pwm.MAX_A)
+        limit = min(self.settings.max_a, self.cable_a or math.inf, pwm.MAX_A)
         return self._derating.limit(limit)
 
     def _refresh(self, at: int) -> None:
@@ -236,7 +236,8 @@ class ChargerMachine:
         elif (said := pwm.meaning(duty)).kind is pwm.DutyKind.LIMIT and said.amperes > self.limit_a:
             duty = pwm.duty_for(max(self.limit_a, pwm.MIN_A))
         self._source.duty = duty
-        self._source.blocked = any(PROTECTION[fault].pwm_off for fault in self.faults)
+        no_cable = not self.settings.tethered and not self.cable_a  # its rating has to be known first
+        self._source.blocked = no_cable or any(PROTECTION[fault].pwm_off for fault in self.faults)
         self._stop("output")
         while True:
             had_pwm = kind(self._source.output) in ("PWM", "5%")
@@ -262,7 +263,7 @@ class ChargerMachine:
         """The resistance between proximity and earth; ignored by a station with its own cable."""
         if not self.settings.tethered and ohm != self._pp_candidate:
             self._pp_candidate = ohm
-            self._timers["proximity"] = at + timings.PROXIMITY
+            self._timers["proximity"] = at + (timings.PROXIMITY if self.cable_a else timings.PLUG)
         return self._take()
 
     def _on_proximity(self, at: int) -> None:

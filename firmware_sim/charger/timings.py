@@ -17,7 +17,8 @@ DEBOUNCE: dict[PilotState, int] = {
 }
 UNDEFINED_LEVEL = 1500 * MS  # a level between the bands becomes a fault: CP error of the 15118-4 timer set
 DIODE = 100 * MS  # well under the 1.5 s in which the fault must be known (same source)
-PROXIMITY = 50 * MS  # longer than the pilot's way to A: unplugging is no fault
+PLUG = 20 * MS  # proximity is settled before the pilot says B: no offer above the cable's rating
+PROXIMITY = 50 * MS  # later changes; longer than the pilot's way to A: unplugging is no fault
 AUXILIARY = 10 * MS  # contactor bounce is over by then
 
 SUPPLY_ON = 3 * S  # table A.6, 4: supply on after C2

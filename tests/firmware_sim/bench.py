@@ -89,7 +89,6 @@ class Bench:
         """From an unplugged vehicle to a charging one."""
         self.vehicle.plug_in(self.connector)
         await self.until_pilot("B1")
-        await self.clock.sleep(0.1)  # proximity has settled
         if not self.connector.charger.board.machine.settings.tethered:
             await self.charger.set_lock(True)
         await self.charger.offer_current(amperes)

@@ -372,3 +372,15 @@ def test_unplugging_under_load() -> None:
         assert bench.vehicle.phase is Phase.UNPLUGGED
 
     on_bench(main)
+
+
+def test_an_offer_before_the_plug_never_exceeds_the_cable() -> None:
+    async def main(bench: Bench) -> None:
+        await bench.charger.offer_current(32)
+        await bench.clock.sleep(60)
+        assert (await bench.charger.status()).duty == 100  # no cable, no PWM
+        bench.vehicle.plug_in(bench.connector)
+        await bench.clock.sleep(60)
+        assert [e.data["duty"] for e in bench.traced("pilot.output")] == [pytest.approx(20 / 0.6, abs=0.001)]
+
+    on_bench(main, vehicle=VehicleSettings(cable_a=20))

@@ -94,6 +94,8 @@ class Rig:
             assert machine.state in ("C1", "C2", "D1", "D2")
             assert all(PROTECTION[fault].opens is Opens.GRACE for fault in status.faults)
             assert machine.settings.tethered or machine.cable_a
+        if self.output.drive is Drive.PWM:
+            assert machine.settings.tethered or machine.cable_a
         if machine.state[1:] == "2":
             assert self.output.drive is Drive.PWM
         if any(PROTECTION[fault].pwm_off for fault in status.faults):
@@ -424,3 +426,29 @@ def test_duties_that_are_none(duty: float) -> None:
 def test_a_stronger_offer_than_the_station_can_deliver_is_capped() -> None:
     r = ready(100)
     assert meaning(r.output.duty).amperes == pytest.approx(32)
+
+
+def test_a_short_loss_of_the_negative_half_is_nothing() -> None:
+    r = ready()
+    r.levels("C", diode=False)
+    r.wait(timings.DIODE - 1)
+    r.levels("C")
+    r.wait(10 * S)
+    assert r.machine.status().faults == frozenset()
+
+
+def test_the_next_vehicle_does_not_wait_for_the_duty_of_the_last() -> None:
+    r = ready(32)
+    r.levels("A")
+    r.wait(1 * S)
+    r.take(r.machine.offer_current(r.now, 16))
+    assert meaning(r.output.duty).amperes == pytest.approx(16)
+
+
+def test_closing_in_the_heat_takes_current_at_once() -> None:
+    r = ready(32)
+    r.take(r.machine.temperature(r.now, 66))
+    assert meaning(r.output.duty).amperes == pytest.approx(32)  # derating starts while charging
+    r.command(r.machine.command_contactor, True)
+    r.wait(6 * S)
+    assert meaning(r.output.duty).amperes == pytest.approx(16)
