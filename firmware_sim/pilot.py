@@ -13,7 +13,7 @@ from ports.charge_control import PilotState
 SOURCE_V = 12.0  # 11.4 to 12.6 V
 SOURCE_OHM = 1000.0  # 970 to 1030 ohm
 DIODE_V = 0.7
-NEGATIVE_LIMIT_V = -11.0  # a sound diode leaves the negative half at -12 V, within 1 V
+NEGATIVE_LIMIT_V = -10.0  # a sound diode leaves -12 V; without one 4610 ohm, the highest for B, leaves -9.9 V
 
 # Vehicle: one resistor for B, a second in parallel for C, or another one for D (IEC 61851-1 table A.2).
 R_B_OHM = 2740.0  # 1870 to 4610 ohm still read as B
