@@ -13,7 +13,7 @@ _PLACES = (
 )
 
 
-def find_softhsm() -> Path | None:
+def find_module() -> Path | None:
     """The PKCS#11 module of SoftHSM 2; None when it is not installed (Debian package softhsm2)."""
     for place in _PLACES:
         found = sorted(Path("/").glob(place.lstrip("/")))

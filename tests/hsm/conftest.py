@@ -17,7 +17,7 @@ import pytest
 from hil_rigs.real_clock import RealClock
 from hsm.pin import PinSource
 from hsm.provision import Module
-from hsm.softhsm import find_softhsm, token_folder
+from hsm.softhsm import find_module, token_folder
 from hsm.token_signer import TokenKey, TokenSigner
 from ocmf.curves import CURVES
 from ocmf.keys import PublicKey
@@ -53,7 +53,7 @@ def pin_file(folder: Path, pin: str = PIN) -> PinSource:
 
 @pytest.fixture(scope="session")
 def softhsm() -> Path:
-    module = find_softhsm()
+    module = find_module()
     if module is None:
         pytest.skip("SoftHSM (Debian package softhsm2) is not installed")
     return module
