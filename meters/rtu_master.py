@@ -48,7 +48,7 @@ class LineCounters:
     unasked: int = 0
     noise: int = 0
     echo: int = 0
-    reopened: int = 0
+    opened: int = 0
     syncs: int = 0
 
     def as_dict(self) -> dict[str, int]:
@@ -137,7 +137,7 @@ class RtuMaster:
             self._backoff.failed(now)
             raise
         self._backoff.succeeded()
-        self.counters.reopened += 1
+        self.counters.opened += 1
         self._echoes = None  # the adapter may be another one
         self.counters.noise += len(self._port.flush_input())
         self._last = self._port.time()

@@ -110,19 +110,13 @@ class SimulatedMeter:
 
     def answer(self, pdu: bytes) -> bytes | None:
         """The PDU that answers a request PDU; None when the meter is dead."""
-        self.requests += 1
-        if self.faults.strikes("dead"):
-            return None
         try:
             request = modbus_pdu.decode_request(pdu)
-            refused = self.faults.strikes("exception")
-            if refused:
-                raise DeviceRefusedError("injected", int(refused["code"]))
-            if self.faults.strikes("busy"):
-                raise DeviceRefusedError("injected", 6)
-            registers = self.execute(request)
+            registers = self.serve(request)
         except DeviceRefusedError as refusal:
             return modbus_pdu.encode_exception(pdu[0] if pdu else 0, refusal.code)
+        if registers is None:
+            return None
         answer = modbus_pdu.encode_answer(request, registers)
         if isinstance(request, ReadRegisters):
             if self.faults.strikes("wrong_function"):
@@ -130,6 +124,18 @@ class SimulatedMeter:
             if self.faults.strikes("wrong_length"):
                 answer = bytes((answer[0], answer[1] - 2)) + answer[2:-2]
         return answer
+
+    def serve(self, request: Request) -> tuple[int, ...] | None:
+        """Registers read (() for a write), None from a dead meter. Raises DeviceRefusedError."""
+        self.requests += 1
+        if self.faults.strikes("dead"):
+            return None
+        refused = self.faults.strikes("exception")
+        if refused:
+            raise DeviceRefusedError("injected", int(refused["code"]))
+        if self.faults.strikes("busy"):
+            raise DeviceRefusedError("injected", 6)
+        return self.execute(request)
 
     # the registers ---------------------------------------------------------------------------------------------
 

@@ -282,7 +282,7 @@ def test_unplugged_and_back_under_the_same_name() -> None:
                 failures += 1
                 await rig.clock.sleep(0.05)
         assert 2.9 < rig.clock.monotonic() - began < 5.5
-        assert rig.master.counters.reopened == 2
+        assert rig.master.counters.opened == 2
         assert rig.events[-1].kind == "line.answer"
 
     on_rig(test)
