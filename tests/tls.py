@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 
 @cache
 def tls_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Server and client; the client trusts exactly that server (localhost, 127.0.0.1, *.example)."""
+    """Server and client; the client trusts exactly that server (localhost, 127.0.0.1, cpo.example)."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     # OpenSSL judges validity by the machine's clock, in virtual time too
@@ -34,7 +34,7 @@ def tls_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
             x509.SubjectAlternativeName(
                 [
                     x509.DNSName("localhost"),
-                    x509.DNSName("*.example"),
+                    x509.DNSName("cpo.example"),
                     x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
                 ]
             ),
