@@ -54,6 +54,13 @@ class LineProcess:
         assert isinstance(counters, LineCounters)  # noqa: S101 - for the type checker
         return counters
 
+    @property
+    def lateness_s(self) -> list[float]:
+        """As `VirtualLine.lateness_s`."""
+        lateness = self._ask("lateness")
+        assert isinstance(lateness, list)  # noqa: S101 - for the type checker
+        return lateness
+
     def inject(self, fault: str, **how: Any) -> None:
         """As `FaultPlan.inject`; the line must have been given a FaultPlan as `faults`."""
         self._ask("inject", fault, how)
@@ -138,6 +145,7 @@ def _serve(
     commands: dict[str, Callable[..., object]] = {
         "path": lambda: line.path,
         "counters": lambda: line.counters,
+        "lateness": lambda: list(line.lateness_s),
         "unplug": line.unplug,
         "plug": line.plug,
         "close": line.close,

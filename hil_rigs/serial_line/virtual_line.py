@@ -18,7 +18,7 @@ from meters.timerfd import TimerFd, boottime
 from ports.errors import LocalError, RigError
 from ports.serial_line import LineDevice, SerialSettings
 
-SPIN_S = 60e-6
+SPIN_S = 100e-6
 """Before a deadline the thread wakes so much earlier and spins: a wake-up is that late."""
 
 
@@ -40,6 +40,8 @@ class VirtualLine:
     ) -> None:
         self._settings = settings
         self._devices = devices
+        self.lateness_s: deque[float] = deque(maxlen=1000)
+        """how late the last octets were handed over: what this run's timing is worth"""
         self._options = options
         self._link = Path(link) if link else None
         self._pair: PtyPair | None = None
@@ -194,16 +196,18 @@ class VirtualLine:
             what, event = self._tasks.popleft()
             done.append(event)
             what(line, boottime())
-        due = line.due()
         now = boottime()
-        if due is not None and now < due <= now + SPIN_S:
-            while (now := boottime()) < due:
+        due = line.due()
+        if due is None or due > now + SPIN_S:
+            due = now
+        for news in line.advance(max(due, now)):  # worked out before it is due, done when it is
+            while boottime() < news.at:
                 pass
-        for news in line.advance(now):
             if isinstance(news, PlugChange):
                 self._change_plug(news)
             else:
                 self._deliver(news)
+                self.lateness_s.append(boottime() - news.at)
         for event in done:
             event.set()
         with self._changed:

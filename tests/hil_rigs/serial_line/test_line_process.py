@@ -32,6 +32,8 @@ async def test_it_answers_counts_breaks_and_ends() -> None:
         assert await port.receive(port.time() + 10) == b"abc"
         counters = line.counters
         assert (counters.requests, counters.answers) == (1, 1)
+        assert len(line.lateness_s) == 1
+        assert line.lateness_s[0] >= 0
         line.inject("corrupt", times=1, bits=3)
         await port.wait_until(port.time() + S.silence_s)
         port.write(b"abc")
