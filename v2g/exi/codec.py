@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from v2g.exi.bits import Unusual, Window, finish
-from v2g.exi.deviations import deviations
+from v2g.exi.deviations import deviations, memory, remember_element
 from v2g.exi.dialects import STANDARD, Dialect
 from v2g.exi.errors import EncodeError, SizeError, UnknownSchemaError
 from v2g.exi.schemas import SchemaSet, roots, schema_set, type_key
@@ -99,6 +99,7 @@ def encode(
     *,
     check: bool = True,
     schema: SchemaSet | str | int | None = None,
+    element: str | None = None,
     dialect: Dialect = STANDARD,
 ) -> bytes:
     """Encode a message: the inverse of `decode`, down to the deviations that a decoded message remembers.
@@ -106,14 +107,15 @@ def encode(
     check: refuse values outside the limits of the schema (LimitError). With check=False whatever the format can
     express is written: wrong ranges and lengths, undefined enumeration values (Undefined("#29")), missing elements,
     values as text (Untyped("NOPE")).
-    schema: only needed for the few classes that several schema sets share.
+    schema: only needed for the few classes that several schema sets share. element: only needed where two elements
+    have one class (ACDP_DisconnectReq has that of ACDP_ConnectReq); decoded messages remember theirs.
 
     Raises EncodeError.
     """
     cls = type(message)
-    if dialect is STANDARD and schema is None and not message.__dict__:
+    if dialect is STANDARD and not message.__dict__:
         try:
-            writer = _document_writer(cls)
+            writer = _document_writer(cls, schema, element)
             if not check or writer.valid(message):
                 return _write(writer, message)
         except IRREGULAR:
@@ -121,7 +123,7 @@ def encode(
     from v2g.exi.writer import write_document
 
     name = schema_of(message) if schema is None else schema_set(schema)
-    return write_document(name, element_name(message, name), message, check=check, dialect=dialect)
+    return write_document(name, element or element_name(message, name), message, check=check, dialect=dialect)
 
 
 def encode_fragment(
@@ -168,6 +170,9 @@ def schema_of(message: Element) -> SchemaSet:
 
 def element_name(message: Element, schema: SchemaSet | None = None) -> str:
     """The global element that a message stands in, e.g. "V2G_Message"."""
+    found = memory(message)
+    if found and found.element:
+        return found.element
     name = schema or schema_of(message)
     elements: dict[type, str] = roots(name).ELEMENTS
     if type(message) not in elements:
@@ -188,6 +193,8 @@ def _decode(name: SchemaSet, payload: bytes, check: bool) -> Any:
     n = window.n
     if p > 7 or p < 0 or n & (1 << p) - 1 or window.at < len(payload) or (check and not reader.valid(message)):
         raise Unusual
+    if reader.named:
+        remember_element(message, reader.name)
     return message
 
 
@@ -212,11 +219,10 @@ def _decode_fragment(name: SchemaSet, payload: bytes, check: bool) -> tuple[str,
 
 
 @cache
-def _document_writer(cls: type) -> Writer:
-    """The writer of a message class, with the width of its event code in place of the code's owner."""
-    home = type_key(cls).partition(".")[0]
-    table = roots(SchemaSet(home))
-    writer: Writer = table.DOCUMENT_WRITERS[table.ELEMENTS[cls]]
+def _document_writer(cls: type, schema: SchemaSet | str | int | None, element: str | None) -> Writer:
+    """The writer of a message class; its code is the whole start of the stream."""
+    table = roots(SchemaSet(type_key(cls).partition(".")[0]) if schema is None else schema_set(schema))
+    writer: Writer = table.DOCUMENT_WRITERS[element or table.ELEMENTS[cls]]
     # the leading 1, the header, the event code
     return writer._replace(code=(1 << 8 | HEADER) << table.DOCUMENT_WIDTH | writer.code)
 

@@ -93,6 +93,11 @@ def memory(message: Element) -> Memory | None:
     return found
 
 
+def remember_element(message: Element, element: str) -> None:
+    """Let a message know which element it is, where its class does not tell."""
+    message.__dict__.setdefault("exi", Memory()).element = element
+
+
 def deviations(message: Element) -> tuple[Deviation, ...]:
     """What the decoder met when it read this message, in the order of the bits."""
     found = memory(message)

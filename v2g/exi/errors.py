@@ -22,7 +22,7 @@ class TruncatedError(ExiError):
 
 
 class EventError(ExiError):
-    """An event code that the state does not have, or one that no V2G message uses (a wildcard, an undeclared element)."""
+    """An event code that the state does not have, or one that no V2G message uses (wildcard, undeclared element)."""
 
 
 class ValueEncodingError(ExiError):

@@ -9,6 +9,8 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any
 
+from v2g.exi.codec import element_name
+from v2g.exi.deviations import remember_element
 from v2g.exi.errors import EncodeError
 from v2g.exi.grammar import Complex, Simple
 from v2g.exi.schemas import SchemaSet, complex_grammar, grammar, message_class, schema, schema_set, type_key
@@ -22,8 +24,6 @@ Json = dict[str, Any]
 
 def to_json(message: Element, element: str | None = None) -> Json:
     """{name of the element: its content}. element: for fragments; otherwise the global element of the class."""
-    from v2g.exi.codec import element_name
-
     kind = complex_grammar(type_key(type(message)))
     return {element or element_name(message): _complex(kind, message)}
 
@@ -42,7 +42,10 @@ def from_json(schema_name: SchemaSet | str | int, document: Json, *, fragment: b
         if root.name == element:
             kinds = [kind for kind in map(grammar, root.types) if isinstance(kind, Complex)]
             if kinds:
-                return _message(kinds[-1], content, element)
+                message = _message(kinds[-1], content, element)
+                if not fragment and element != element_name(message, name):
+                    remember_element(message, element)
+                return message
     raise EncodeError(f"{name} has no message {element!r}")
 
 

@@ -10,60 +10,18 @@ if TYPE_CHECKING:
 XML = "http://www.w3.org/XML/1998/namespace"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
 XSD = "http://www.w3.org/2001/XMLSchema"
+XSD_TYPES = """
+    ENTITIES ENTITY ID IDREF IDREFS NCName NMTOKEN NMTOKENS NOTATION Name QName anySimpleType anyType
+    anyURI base64Binary boolean byte date dateTime decimal double duration float gDay gMonth gMonthDay
+    gYear gYearMonth hexBinary int integer language long negativeInteger nonNegativeInteger
+    nonPositiveInteger normalizedString positiveInteger short string time token unsignedByte unsignedInt
+    unsignedLong unsignedShort
+"""
 # EXI D.2 and D.3: the names that every schema-informed string table starts with
 INITIAL: dict[str, tuple[str, ...]] = {
     XML: ("base", "id", "lang", "space"),
     XSI: ("nil", "type"),
-    # fmt: off
-    XSD: (
-        "ENTITIES",
-        "ENTITY",
-        "ID",
-        "IDREF",
-        "IDREFS",
-        "NCName",
-        "NMTOKEN",
-        "NMTOKENS",
-        "NOTATION",
-        "Name",
-        "QName",
-        "anySimpleType",
-        "anyType",
-        "anyURI",
-        "base64Binary",
-        "boolean",
-        "byte",
-        "date",
-        "dateTime",
-        "decimal",
-        "double",
-        "duration",
-        "float",
-        "gDay",
-        "gMonth",
-        "gMonthDay",
-        "gYear",
-        "gYearMonth",
-        "hexBinary",
-        "int",
-        "integer",
-        "language",
-        "long",
-        "negativeInteger",
-        "nonNegativeInteger",
-        "nonPositiveInteger",
-        "normalizedString",
-        "positiveInteger",
-        "short",
-        "string",
-        "time",
-        "token",
-        "unsignedByte",
-        "unsignedInt",
-        "unsignedLong",
-        "unsignedShort",
-    ),
-    # fmt: on
+    XSD: tuple(XSD_TYPES.split()),
 }
 
 

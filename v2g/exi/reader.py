@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from v2g.exi.bit_reader import BitReader
-from v2g.exi.deviations import Deviation, DeviationKind, Extra, Memory, Raw, Undefined, Untyped
+from v2g.exi.deviations import Deviation, DeviationKind, Extra, Memory, Raw, Undefined, Untyped, remember_element
 from v2g.exi.errors import EventError, StrictError, TruncatedError
 from v2g.exi.grammar import EE_TEXT, Complex, Simple
 from v2g.exi.limits import broken_limit
@@ -36,6 +36,8 @@ def read_document(name: SchemaSet, payload: bytes, *, strict: bool, check: bool,
     reader.path.append(root.name)
     message: Element = reader.complex(complex_grammar(root.types[0]), root.name)
     reader.finish(message)
+    if any(other is not root and other.types == root.types for other in roots[: roots.index(root)]):
+        remember_element(message, root.name)
     return message
 
 
@@ -315,7 +317,7 @@ class Content:
         if isinstance(kind, Complex):
             value = reader.complex(kind, member.name)
             if self.memory_needs_element(step, value, member.name):
-                value.__dict__.setdefault("exi", Memory()).element = member.name
+                remember_element(value, member.name)
         elif step.kind == "element":
             value = reader.simple_element(kind, self.memory, event)
         else:

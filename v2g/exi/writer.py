@@ -29,7 +29,9 @@ def write_document(name: SchemaSet, element: str, message: Element, *, check: bo
     """Write a message; see `codec.encode`."""
     writer = Writer(name, dialect)
     roots = document_order(writer.schema, dialect)
-    number = next(number for number, root in enumerate(roots) if root.name == element)
+    number = next((number for number, root in enumerate(roots) if root.name == element), None)
+    if number is None:
+        raise UnknownSchemaError(f"{name} has no document {element!r}")
     key = roots[number].types[0]
     if check:
         check_value(key, message, element)

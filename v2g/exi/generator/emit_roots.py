@@ -28,7 +28,10 @@ def emit_roots(library: Library, schema: Schema) -> str:
                     key = root.types[0]
                     valid = names["valid"].function("valid", key) if key in limited else "always"
                     function = names["decode"].function("decode", key)
-                    code.list(f"{number}: Reader(", [f'"{name}"', function, str(key in library.growing), valid], "),")
+                    row = [f'"{name}"', function, str(key in library.growing), valid]
+                    if title == "DOCUMENT" and key in {other.types[0] for other in roots[:number]}:
+                        row.append("named=True")
+                    code.list(f"{number}: Reader(", row, "),")
         code("}")
         with code.block(f"{title}_WRITERS: dict[str, Writer] = {{"):
             for number, (root, name) in enumerate(zip(roots, root_names(roots), strict=True)):
@@ -43,7 +46,7 @@ def emit_roots(library: Library, schema: Schema) -> str:
         seen: set[str] = set()
         for root in schema.documents:
             key = root.types[0]
-            if usable(library, root) and key not in seen:
+            if library.is_complex(key) and key not in seen:
                 seen.add(key)
                 code(f'{names["types"].type(key)}: "{root.name}",')
     code("}")

@@ -127,6 +127,7 @@ from v2g.exi.generated.xmldsig.types import (
     KeyValueType,
     ManifestType,
     ObjectType,
+    PGPDataType,
     RSAKeyValueType,
     ReferenceType,
     RetrievalMethodType,
@@ -147,8 +148,8 @@ DOCUMENT_WIDTH = 6
 DOCUMENT_READERS: dict[int, Reader] = {
     0: Reader("ACDP_ConnectReq", decode_ACDP_ConnectReqType, True, valid_ACDP_ConnectReqType),
     1: Reader("ACDP_ConnectRes", decode_ACDP_ConnectResType, True, valid_ACDP_ConnectResType),
-    2: Reader("ACDP_DisconnectReq", decode_ACDP_ConnectReqType, True, valid_ACDP_ConnectReqType),
-    3: Reader("ACDP_DisconnectRes", decode_ACDP_ConnectResType, True, valid_ACDP_ConnectResType),
+    2: Reader("ACDP_DisconnectReq", decode_ACDP_ConnectReqType, True, valid_ACDP_ConnectReqType, named=True),
+    3: Reader("ACDP_DisconnectRes", decode_ACDP_ConnectResType, True, valid_ACDP_ConnectResType, named=True),
     4: Reader("ACDP_SystemStatusReq", decode_ACDP_SystemStatusReqType, True, valid_ACDP_SystemStatusReqType),
     5: Reader("ACDP_SystemStatusRes", decode_ACDP_SystemStatusResType, True, valid_ACDP_SystemStatusResType),
     6: Reader(
@@ -370,6 +371,7 @@ ELEMENTS: dict[type, str] = {
     KeyValueType: "KeyValue",
     ManifestType: "Manifest",
     ObjectType: "Object",
+    PGPDataType: "PGPData",
     RSAKeyValueType: "RSAKeyValue",
     ReferenceType: "Reference",
     RetrievalMethodType: "RetrievalMethod",

@@ -158,6 +158,7 @@ ELEMENTS: dict[type, str] = {
     types.KeyValueType: "KeyValue",
     types.ManifestType: "Manifest",
     types.ObjectType: "Object",
+    types.PGPDataType: "PGPData",
     types.RSAKeyValueType: "RSAKeyValue",
     types.ReferenceType: "Reference",
     types.RetrievalMethodType: "RetrievalMethod",
