@@ -87,7 +87,7 @@ class AsyncWorker:
             self._loop.remove_reader(self._process.channel)
             self._answer(None)
             return
-        answer: dict[str, Any] = json.loads(packet)
+        answer: dict[str, Any] = json.loads(packet.decode())
         if answer.get("event") == "login":
             self._on_login()
         elif answer["id"] == self._number:  # else late, to a request whose caller was cancelled

@@ -111,8 +111,8 @@ class TokenSigner:
             async with self._turn:
                 opened = await self._open()
                 answer = await self._ask("sign", {"digest": digest}, self._key.sign_s)
-        raw = bytes.fromhex(answer["signature"])
-        r, s = (int.from_bytes(raw[at : at + len(raw) // 2], "big") for at in (0, len(raw) // 2))
+        raw = answer["signature"]  # r || s in hex, of one width
+        r, s = int(raw[: len(raw) // 2], 16), int(raw[len(raw) // 2 :], 16)
         signature = encode_signature(r, min(s, opened.public.curve.order - s))  # the twin with the low s
         if self._self_check:
             try:

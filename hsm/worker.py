@@ -329,7 +329,7 @@ def _keys(session: Session) -> list[dict[str, str]]:
 
 def answer(worker: TokenWorker, packet: bytes) -> bytes:
     """Do one request."""
-    request = json.loads(packet)
+    request = json.loads(packet.decode())
     reply: dict[str, Any] = {"id": request["id"]}
     try:
         if threading.active_count() != 1:

@@ -1,0 +1,158 @@
+"""What the worker process costs beside signing inside one process, and what keeping the session open is worth."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.report import Report
+from hil_rigs.real_clock import RealClock
+from hsm.errors import TokenError
+from hsm.pin import PinSource
+from hsm.provision import Module
+from hsm.softhsm import find_module, token_folder
+from hsm.token_signer import TokenKey, TokenSigner
+from ocmf.curves import CURVES
+
+TITLE = "Signing through the token's worker process (SoftHSM, P-256)"
+
+ROUNDS, REPEAT = 15, 100
+MESSAGE = bytes(800)  # a payload of usual size
+
+# The other side: the same token in a process that does nothing else. It signs rounds on request.
+INLINE = """
+import hashlib, json, sys, time, pkcs11
+from pkcs11 import KeyType, Mechanism, ObjectClass
+module, label, pin = json.loads(sys.stdin.readline())
+token = pkcs11.lib(module).get_token(token_label=label)
+def find(session):
+    return session.get_key(ObjectClass.PRIVATE_KEY, KeyType.EC, label="billing")
+def pooled():
+    key.sign(hashlib.sha256(message).digest(), mechanism=Mechanism.ECDSA)
+def each():
+    with token.open(user_pin=pin) as session:
+        find(session).sign(hashlib.sha256(message).digest(), mechanism=Mechanism.ECDSA)
+message, session = bytes(800), None
+for line in sys.stdin:
+    way, repeat = json.loads(line)
+    if way == "pooled" and session is None:
+        session = token.open(user_pin=pin)
+        key = find(session)
+    if way == "each" and session is not None:
+        session.close()
+        session = None
+    begin = time.perf_counter()
+    for _ in range(repeat):
+        {"pooled": pooled, "each": each}[way]()
+    print((time.perf_counter() - begin) / repeat, flush=True)
+"""
+
+
+def run(report: Report) -> None:
+    """Measure, or say that there is no SoftHSM."""
+    path = find_module()
+    if path is None:
+        report.progress("skipped: SoftHSM (Debian package softhsm2) is not installed")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        environment = token_folder(Path(folder))
+        secret = Path(folder) / "pin"
+        secret.write_text("648219", encoding="utf-8")
+        secret.chmod(0o600)
+        pin = PinSource(secret)
+        module = Module(path, environment)
+        report.progress("making a token")
+        module.init_token("bench", pin)
+        module.generate_key("bench", "billing", CURVES["secp256r1"], pin)
+        key = TokenKey(module=path, token="bench", key="billing", pin=pin, environment=environment)
+        with subprocess.Popen(
+            [sys.executable, "-c", INLINE],
+            env={**os.environ, **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as inline:
+            assert inline.stdin is not None
+            assert inline.stdout is not None
+            to_inline, from_inline = inline.stdin, inline.stdout
+
+            def ask(line: object) -> None:
+                to_inline.write(json.dumps(line) + "\n")
+                to_inline.flush()
+
+            def measure_inline(way: str, repeat: int) -> float:
+                ask([way, repeat])
+                return float(from_inline.readline())
+
+            ask([str(path), "bench", "648219"])
+            asyncio.run(_measure(report, key, measure_inline))
+            to_inline.close()
+
+
+async def _measure(report: Report, key: TokenKey, inline: Callable[[str, int], float]) -> None:
+    signer = TokenSigner(key, RealClock())
+    await signer.sign(MESSAGE)
+    times: dict[str, list[float]] = {"worker": [], "pooled": [], "each": []}
+    report.progress(f"{ROUNDS} rounds of {REPEAT} signatures on every side")
+    for _ in range(ROUNDS):
+        times["worker"].append(await _worker(signer, REPEAT))
+        times["pooled"].append(inline("pooled", REPEAT))
+        times["each"].append(inline("each", REPEAT // 10))
+    median = {name: statistics.median(values) for name, values in times.items()}
+    report.ratio("worker / one process, pooled session, per signature", median["worker"], median["pooled"], ceiling=3.0)
+    report.ratio("session per signature / pooled, one process", median["each"], median["pooled"], floor=15.0)
+    report.value("signatures through the worker", 1 / median["worker"], "1/s")
+    report.value("signatures in one process", 1 / median["pooled"], "1/s")
+    report.progress("a frozen token: how long the event loop stands, how soon the next signature comes")
+    gap, recovery = await _frozen(signer)
+    report.ratio("longest event loop gap while the worker is replaced / 10 ms", gap, 0.010, ceiling=1.0)
+    report.value("worker killed to next good signature", recovery * 1e3, "ms")
+    await signer.close()
+
+
+async def _worker(signer: TokenSigner, repeat: int) -> float:
+    begin = time.perf_counter()
+    for _ in range(repeat):
+        await signer.sign(MESSAGE)
+    return (time.perf_counter() - begin) / repeat
+
+
+async def _frozen(signer: TokenSigner) -> tuple[float, float]:
+    """Longest time between two turns of the loop, and time from the kill to the next signature (medians of rounds)."""
+    gaps, recoveries = [], []
+    for _ in range(5):
+        pid = signer.health().worker_pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        stop = asyncio.Event()
+        watching = asyncio.create_task(_longest_gap(stop))
+        request = asyncio.ensure_future(signer.sign(MESSAGE))
+        await asyncio.sleep(0.05)
+        begin = time.perf_counter()
+        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(TokenError):
+            await request
+        await signer.sign(MESSAGE)
+        recoveries.append(time.perf_counter() - begin)
+        stop.set()
+        gaps.append(await watching)
+    return statistics.median(gaps), statistics.median(recoveries)
+
+
+async def _longest_gap(stop: asyncio.Event) -> float:
+    longest, before = 0.0, time.perf_counter()
+    while not stop.is_set():
+        await asyncio.sleep(0)
+        now = time.perf_counter()
+        longest, before = max(longest, now - before), now
+    return longest
