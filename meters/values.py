@@ -6,6 +6,7 @@ decimal that has the same float32 (what the meter's firmware meant), never as th
 
 from __future__ import annotations
 
+import contextlib
 import math
 import struct
 from collections.abc import Sequence
@@ -98,8 +99,9 @@ def shortest_decimal(number: float, kind: NumberType) -> Decimal:
         return Decimal(repr(number))
     for digits in range(1, 10):  # nine significant digits always suffice for float32
         text = f"{number:.{digits}g}"
-        if struct.unpack(">f", struct.pack(">f", float(text)))[0] == number:
-            break
+        with contextlib.suppress(OverflowError):  # rounded up beyond the largest float32
+            if struct.unpack(">f", struct.pack(">f", float(text)))[0] == number:
+                break
     decimal = Decimal(text)
     return Decimal(int(decimal)) if decimal == int(decimal) else decimal
 

@@ -25,13 +25,16 @@ class PlacedYaml:
     def __init__(self, text: str, name: str) -> None:
         self.name = name
         self.lines: dict[Place, int] = {(): 1}
+        self._constructor = yaml.SafeLoader("")
+        self._seen: set[int] = set()
         try:
             root = yaml.compose(text, yaml.SafeLoader)
-            self._constructor = yaml.SafeLoader("")
             self.data = self._plain(root, ()) if root is not None else None
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             raise RigError(f"{name}:{mark.line + 1 if mark else 1}: no YAML: {error.problem}") from error
+        except (yaml.YAMLError, RecursionError) as error:
+            raise RigError(f"{name}:1: no YAML: {error}") from error
 
     def error(self, place: Place, text: str) -> RigError:
         """An error that names file and line of `place`."""
@@ -63,19 +66,34 @@ class PlacedYaml:
         return self.error(place, f"{where}{text[0].lower()}{text[1:]}{hint}")
 
     def _plain(self, node: yaml.Node, place: Place) -> object:
-        self.lines.setdefault(place, node.start_mark.line + 1)
+        line = node.start_mark.line + 1
+        self.lines.setdefault(place, line)
+        if id(node) in self._seen:
+            raise RigError(f"{self.name}:{line}: anchors and aliases are not allowed here")
+        self._seen.add(id(node))
         if isinstance(node, yaml.SequenceNode):
             return [self._plain(item, (*place, index)) for index, item in enumerate(node.value)]
         if isinstance(node, yaml.MappingNode):
             found: dict[object, object] = {}
             for key_node, value_node in node.value:
-                key = self._constructor.construct_object(key_node)
+                line = key_node.start_mark.line + 1
+                key = self._scalar(key_node)
                 if key in found:
-                    raise RigError(f"{self.name}:{key_node.start_mark.line + 1}: key {key!r} stands twice")
-                self.lines[(*place, key)] = key_node.start_mark.line + 1
+                    raise RigError(f"{self.name}:{line}: key {key!r} stands twice")
+                self.lines[(*place, key)] = line
                 found[key] = self._plain(value_node, (*place, key))
             return found
-        return self._constructor.construct_object(node, deep=True)
+        return self._scalar(node)
+
+    def _scalar(self, node: yaml.Node) -> str | int:
+        line = node.start_mark.line + 1
+        if not isinstance(node, yaml.ScalarNode):
+            raise RigError(f"{self.name}:{line}: expected a plain word or number")
+        try:
+            value: str | int = self._constructor.construct_object(node)
+        except ValueError as error:  # a date that does not exist, a number that is none
+            raise RigError(f"{self.name}:{line}: {node.value!r}: {error}") from error
+        return value
 
 
 def read_yaml(path: Path) -> PlacedYaml:
