@@ -158,7 +158,7 @@ class Reader(BitReader):
         event = events[self._code(len(events))]
         while event in ("xsi:type", "xsi:nil", "AT(*)", "AT(untyped)"):
             if self._attribute_of_simple(event, start):
-                return None
+                return Untyped("")
             if not self.bits(1):
                 value = self.value(simple)
                 self._simple_end(simple)
@@ -210,7 +210,7 @@ class Reader(BitReader):
             self.note("empty content", start, "EE instead of a value of length 0")
             return b""
         self.note("missing", start, f"no value of {simple.name}")
-        return None
+        return Untyped("")
 
     def _code(self, choices: int) -> int:
         """A code of the second level."""
@@ -391,8 +391,8 @@ class Content:
     def _end(self, found: tuple[Production, ...], start: int) -> None:
         steps = self.kind.steps
         wanted = [steps[production.step] for production in found if production.step not in (EE_TEXT, len(steps))]
-        if len(wanted) == 1 and wanted[0].kind == "text":
-            simple = grammar(wanted[0].members[0].type)
+        if wanted and wanted[-1].kind == "text":
+            simple = grammar(wanted[-1].members[0].type)
             if isinstance(simple, Simple):
                 value = self.reader._empty(simple, start)  # noqa: SLF001
                 self.fields["value"] = value

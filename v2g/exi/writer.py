@@ -177,6 +177,9 @@ class Contents:
                 self._end(found)
                 return
             code, production, value = chosen
+            if self._is_empty_event(production, value):
+                self._escape("EE", found)
+                return
             self.writer.put(len(found).bit_length(), code)
             self._write_step(production, value)
 
@@ -211,6 +214,13 @@ class Contents:
                 del self.left[step.field]
             return code, production, value
         return None
+
+    def _is_empty_event(self, production: Production, value: Any) -> bool:
+        """Whether simple content is written as EE of the second level instead of a value of length 0."""
+        if self.kind.steps[production.step].kind != "text" or value not in ("", b""):
+            return False
+        raw = self.memory.values.get(self.event)
+        return raw.width == 0 if raw else self.writer.empty_event
 
     def _member(self, step: Step, value: object) -> int:
         """Which member of a substitution group a value is."""
