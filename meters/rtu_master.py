@@ -227,6 +227,9 @@ class RtuMaster:
                 await self._exchange(device, other, timing, Call(call.priority))
             except DeviceRefusedError:
                 return  # it answers, and in order; a refusal cannot say more
+            except PeerError as error:
+                why = f"asked before {modbus_pdu.describe(request)}, whose last answer may still be on its way"
+                raise PeerError(f"{error} ({why})", error.received) from error
 
     async def _exchange(self, device: int, request: Request, timing: Timing, call: Call) -> bytes:
         """Send and wait for exactly this request's answer; returns its PDU."""
