@@ -35,13 +35,24 @@ class Entry:
 
 
 class Agenda:
-    """Planned calls, in order of time."""
+    """Planned calls, in order of time.
 
-    def __init__(self, now: Callable[[], int]) -> None:
-        self.now = now
+    A call that comes late (a busy machine) still happens at its planned time: while it runs, `now()` says that time.
+    So a slow event loop changes no outcome. Whoever comes from outside calls `run_due` first.
+    """
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._clock = clock
+        self._planned: int | None = None  # time of the call that runs
+        self._latest = 0
         self.on_earlier: Callable[[], None] = lambda: None  # the shell's wake-up: the first entry changed
         self._entries: list[Entry] = []
         self._number = 0
+
+    def now(self) -> int:
+        """Boot time in ns, never backwards."""
+        self._latest = max(self._latest, self._clock() if self._planned is None else self._planned)
+        return self._latest
 
     @property
     def next_at(self) -> int | None:
@@ -65,11 +76,17 @@ class Agenda:
         return self.at(self.now() + delay, do)
 
     def run_due(self) -> None:
-        """Call everything that is due, also what those calls plan for now."""
-        while (first := self.next_at) is not None and first <= self.now():
-            do = heapq.heappop(self._entries).do
-            if do is not None:
-                do()
+        """Call everything that is due, also what those calls plan for now; nothing when one of them asks for it."""
+        if self._planned is not None:
+            return
+        try:
+            while (first := self.next_at) is not None and first <= self._clock():
+                self._planned = first
+                do = heapq.heappop(self._entries).do
+                if do is not None:
+                    do()
+        finally:
+            self._planned = None
 
 
 class AgendaRunner:

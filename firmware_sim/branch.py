@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from firmware_sim.energy_counter import NW_PER_W, EnergyCounter
+from ports.errors import LocalError
 
 Amounts = tuple[int, int, int]  # one per phase
 NONE: Amounts = (0, 0, 0)
@@ -19,6 +20,11 @@ class BranchSettings:
     standing_w: float = 0.0
     leak_ma: int = 0
     cable_mohm: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("standing_w", "leak_ma", "cable_mohm"):
+            if getattr(self, name) < 0:
+                raise LocalError(f"connector: {name} is {getattr(self, name)}, below 0")
 
 
 class Branch:

@@ -45,6 +45,7 @@ class MeasuringPoint:
 
     def electrical(self) -> Electrical:
         """Voltages, currents and powers now, and the exact energy up to now."""
+        self._circuit.agenda.run_due()
         at = self._circuit.agenda.now()
         branches = self._branches()
         millivolts = self._circuit.mains.millivolts()
@@ -164,6 +165,7 @@ class Circuit:
 
     def change_mains(self, change: Callable[[], None]) -> None:
         """Apply a change to the mains and let it take effect everywhere."""
+        self.agenda.run_due()
         change()
         for connector in self.connectors.values():
             self._flow(connector.branch)

@@ -19,6 +19,7 @@ def inject(target: Target, name: str, **parameters: float | str) -> Undo:
     if name not in FAULTS:
         raise LocalError(f"no fault {name!r}: there are {', '.join(FAULTS)}")
     fault = FAULTS[name]
+    target.plant.agenda.run_due()
     undo = fault.apply(target, Values(_checked(fault, parameters)))
     trace = target.plant.trace
     trace("fault.injected", target.connector.name, {"fault": name, **parameters})
@@ -26,6 +27,7 @@ def inject(target: Target, name: str, **parameters: float | str) -> Undo:
 
     def once() -> None:
         if pending:
+            target.plant.agenda.run_due()
             pending.pop()()
             trace("fault.undone", target.connector.name, {"fault": name})
 

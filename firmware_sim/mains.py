@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from firmware_sim.agenda import Agenda, ns
+from ports.errors import LocalError
 
 PHASES = 3
 NoiseStep = Callable[[Callable[[], None]], None]  # applies a change to the mains
@@ -14,12 +15,23 @@ NoiseStep = Callable[[Callable[[], None]], None]  # applies a change to the main
 
 @dataclass(frozen=True, slots=True)
 class MainsSettings:
-    """nominal_v: phase to neutral. noise_v / noise_every_s: half width and period of the seeded noise, 0 = none."""
+    """nominal_v: phase to neutral. noise_v / noise_every_s: half width and period of the seeded noise, 0 = none.
+
+    Raises LocalError for values that no grid has.
+    """
 
     nominal_v: float = 230.0
     frequency_hz: float = 50.0
     noise_v: float = 0.0
     noise_every_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not 50 <= self.nominal_v <= 500:
+            raise LocalError(f"mains: nominal_v is {self.nominal_v}, not between 50 and 500 V")
+        if not 0 <= self.noise_v <= self.nominal_v / 10:
+            raise LocalError(f"mains: noise_v is {self.noise_v}, not between 0 and a tenth of nominal_v")
+        if self.noise_every_s <= 0:
+            raise LocalError(f"mains: noise_every_s is {self.noise_every_s}, not above 0")
 
 
 class Mains:

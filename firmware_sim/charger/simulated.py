@@ -33,7 +33,7 @@ class SimulatedCharger:
         self.board.on_report = self._report
         self.board.on_answer = self._answer
         self._connector = connector
-        self._now = agenda.now
+        self._agenda = agenda
         self._queue: asyncio.Queue[ControlEvent | None] | None = None
         self._commands: dict[int, asyncio.Future[str]] = {}
         self._number = 0
@@ -65,6 +65,7 @@ class SimulatedCharger:
 
     async def status(self) -> ControlStatus:
         """What holds at this moment."""
+        self._agenda.run_due()
         return self.board.machine.status()
 
     async def offer_current(self, amperes: float) -> None:
@@ -116,6 +117,11 @@ class SimulatedCharger:
             self._answer(Answer(number, NO_POWER))
         self._end_events()
         self._off = True
+
+    def _now(self) -> int:
+        """The time of a command: after everything that was due before it."""
+        self._agenda.run_due()
+        return self._agenda.now()
 
     def _command(self) -> tuple[int, asyncio.Future[str]]:
         self._number += 1

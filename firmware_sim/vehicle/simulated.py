@@ -82,6 +82,7 @@ class SimulatedVehicle:
 
     def plug_in(self, outlet: Outlet) -> None:
         """Put the plug in. Raises LocalError when it is in somewhere, or the outlet is taken."""
+        self._agenda.run_due()
         if self.outlet is not None:
             raise LocalError(f"{self.name} is plugged in at {self.outlet.name} already")
         if outlet.cable.pp_ohm is not None:
@@ -95,10 +96,12 @@ class SimulatedVehicle:
 
     def unplug(self) -> None:
         """Pull the plug, whatever goes on; harmless when it is out."""
+        self._agenda.run_due()
         self._event("unplug")
 
     def want(self, wish: Wish) -> None:
         """Charge as told, counted from now."""
+        self._agenda.run_due()
         self._catch_up()
         self.wish, self._time_is_up, self._wish_delivered = wish, False, self.battery.delivered
         self._cancel("time is up")
@@ -108,6 +111,7 @@ class SimulatedVehicle:
 
     def stop(self) -> None:
         """Want nothing any more."""
+        self._agenda.run_due()
         self.wish = None
         self._review()
 
@@ -119,6 +123,7 @@ class SimulatedVehicle:
 
     def set_digital_limit(self, amperes: float | None) -> None:
         """What digital communication allows while the duty is 5 %; None = nothing."""
+        self._agenda.run_due()
         self._digital_a = amperes
         self._review()
 
@@ -143,6 +148,7 @@ class SimulatedVehicle:
     @property
     def soc(self) -> float:
         """State of charge now, in per cent."""
+        self._agenda.run_due()
         self._catch_up()
         return self.battery.soc
 

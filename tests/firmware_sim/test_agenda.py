@@ -6,7 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_sim.agenda import MS, Agenda, AgendaRunner, S
@@ -28,6 +28,7 @@ class Hand:
         self.value = at
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 50), st.booleans()), max_size=50))
 def test_order_of_time_then_of_planning(plans: list[tuple[int, bool]]) -> None:
     hand, ran = Hand(), []
@@ -45,6 +46,35 @@ def test_calls_planned_by_a_call_run_in_the_same_instant() -> None:
     hand.agenda.at(5, lambda: hand.agenda.after(0, lambda: ran.append(hand.value)))
     hand.run_until(5)
     assert ran == [5]
+
+
+def test_a_late_call_happens_at_its_planned_time() -> None:
+    hand, ran = Hand(), []
+    hand.agenda.at(
+        5, lambda: (ran.append(hand.agenda.now()), hand.agenda.after(3, lambda: ran.append(hand.agenda.now())))
+    )  # type: ignore[func-returns-value]
+    hand.value = 100
+    hand.agenda.run_due()
+    assert ran == [5, 8]
+    assert hand.agenda.now() == 100
+
+
+def test_time_never_runs_backwards() -> None:
+    hand, ran = Hand(), []
+    hand.agenda.at(5, lambda: ran.append(hand.agenda.now()))
+    hand.value = 100
+    assert hand.agenda.now() == 100
+    hand.agenda.run_due()
+    assert ran == [100]
+
+
+def test_a_call_that_asks_for_due_calls_does_not_nest() -> None:
+    hand, ran = Hand(), []
+    hand.agenda.at(
+        5, lambda: (hand.agenda.at(5, lambda: ran.append("second")), hand.agenda.run_due(), ran.append("first"))
+    )  # type: ignore[func-returns-value]
+    hand.run_until(5)
+    assert ran == ["first", "second"]
 
 
 async def wait(clock: VirtualClock | RealClock, scale: int) -> list[int]:

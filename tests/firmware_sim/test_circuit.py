@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 from decimal import Decimal
@@ -222,6 +223,45 @@ def test_names_are_taken_once() -> None:
     on_bench(main)
 
 
+class Sluggish:
+    """A clock whose program sleeps too long: everything due comes up to two seconds late."""
+
+    is_virtual = True
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+        self._late = clock.fork_random("late")
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._clock, name)
+
+    async def sleep(self, seconds: float) -> None:
+        await self._clock.sleep(seconds + self._late.uniform(0, 2))
+
+
+def test_a_busy_machine_changes_no_outcome() -> None:
+    def session(sluggish: bool) -> list[tuple[float, str, object]]:
+        async def main(clock: VirtualClock) -> list[tuple[float, str, object]]:
+            trace: list[TraceEvent] = []
+            plant = Circuit(Sluggish(clock) if sluggish else clock, tracer=trace.append)  # type: ignore[arg-type]
+            connector, vehicle = plant.add_connector("c1", ChargerSettings(tethered=True)), plant.add_vehicle("ev")
+            async with plant:
+                vehicle.want(Seconds(600))
+                vehicle.plug_in(connector)
+                await clock.sleep(10)
+                await connector.charger.offer_current(16)
+                await clock.sleep(10)
+                closing = asyncio.ensure_future(connector.charger.set_contactor(True))
+                await clock.sleep(3600)
+                await closing
+                assert plant.point("c1").electrical().energy_import_wh == Decimal(1840)
+                return [(event.at, event.kind, event.data) for event in trace]
+
+        return run_virtual(main, start=START)
+
+    assert session(True) == session(False)
+
+
 STEPS = st.one_of(
     st.tuples(st.just("wait"), st.sampled_from([0.0, 0.01, 0.04, 0.3, 1.1, 5.0, 600.0])),
     st.tuples(st.just("plug"), st.none()),
@@ -241,8 +281,8 @@ STEPS = st.one_of(
 
 
 @settings(max_examples=120, deadline=None)
-@given(st.lists(STEPS, max_size=30))
-def test_whatever_happens_energy_is_the_integral(steps: list[tuple[str, object]]) -> None:
+@given(st.lists(STEPS, max_size=30), st.booleans())
+def test_whatever_happens_energy_is_the_integral(steps: list[tuple[str, object]], charging: bool) -> None:
     async def attempt(bench: Bench, step: str, value: object, undos: list) -> None:  # type: ignore[type-arg]
         match step, value:
             case "wait", float(seconds):
@@ -277,6 +317,8 @@ def test_whatever_happens_energy_is_the_integral(steps: list[tuple[str, object]]
     async def main(bench: Bench) -> None:
         undos: list[object] = []
         last = Decimal(0)
+        if charging:
+            await bench.charge()
         welding = {"EVSEContactorFault.welded", "EVSEContactorFault.late", "EVSEContactorFault.no_feedback"}
         for step, value in steps:
             with contextlib.suppress(PeerError, LocalError, TimeoutError):  # refused; the shell must live on

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_sim.duty import DutyKind, duty_for, meaning
@@ -54,6 +54,7 @@ def test_what_a_vehicle_reads(duty: float, kind: str, amperes: float) -> None:
     assert meaning(duty).amperes == pytest.approx(amperes)
 
 
+@settings(deadline=None)
 @given(st.floats(6, 80))
 def test_never_more_than_offered(amperes: float) -> None:
     said = meaning(duty_for(amperes))

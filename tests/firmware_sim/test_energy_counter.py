@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_sim.energy_counter import UNITS_PER_WH, EnergyCounter, from_wh, to_wh
@@ -13,6 +13,7 @@ from firmware_sim.energy_counter import UNITS_PER_WH, EnergyCounter, from_wh, to
 POWERS = st.integers(-50_000 * 10**9, 50_000 * 10**9)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 10**15), POWERS, st.integers(0, 5)), max_size=40))
 def test_the_sum_is_the_integral(steps: list[tuple[int, int, int]]) -> None:
     at, expected = 0, [Fraction(0), Fraction(0)]
@@ -43,6 +44,7 @@ def test_a_time_that_has_passed_changes_nothing() -> None:
     assert counter.units(150) == (50 * 10**9, 0)
 
 
+@settings(deadline=None)
 @given(st.decimals(0, 10**9, places=12))
 def test_wh_and_back(wh: Decimal) -> None:
     assert to_wh(from_wh(wh)) == wh

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_sim.pilot import (
@@ -86,6 +86,7 @@ def test_diodes(diode: Diode, state: str, bad: bool) -> None:
     assert not diode_is_bad(STEADY, levels(STEADY, PilotLoad(R_B_OHM, diode)))
 
 
+@settings(deadline=None)
 @given(st.floats(1, 1e6), st.sampled_from(Diode), st.sampled_from(Drive))
 def test_a_load_never_adds_voltage(ohm: float, diode: Diode, drive: Drive) -> None:
     output = PilotOutput(drive, 50 if drive is Drive.PWM else 100)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_sim.energy_counter import UNITS_PER_WH
@@ -23,6 +23,7 @@ def test_current_by_charge(soc: float, ma: int) -> None:
     assert battery(soc).accepts_ma(16000) == ma
 
 
+@settings(deadline=None)
 @given(st.floats(0, 99.99), st.integers(1, 1000))
 def test_a_step_ends_exactly_where_the_current_changes(soc: float, efficiency: int) -> None:
     cell = battery(soc, efficiency_permille=efficiency)
