@@ -206,8 +206,8 @@ class VirtualLine:
             if isinstance(news, PlugChange):
                 self._change_plug(news)
             else:
-                self._deliver(news)
                 self.lateness_s.append(boottime() - news.at)
+                self._deliver(news)
         for event in done:
             event.set()
         with self._changed:
