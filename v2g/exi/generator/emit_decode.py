@@ -98,34 +98,39 @@ class DecodeFunction:
     def emit(self) -> None:
         kind, code = self.kind, self.code
         argument = "r: Window" if self.growing else "n: int"
+        start = len(code.lines)
         with code.function(f"decode_{kind.name}", f"{argument}, p: int", f"tuple[types.{kind.name}, int]"):
-            if not is_regular(kind):
-                code('"""One name stands in two places: left to the interpreter."""')
-                code("raise Unusual")
-                return
-            if self.growing:
-                code("n = r.n")
-            for step in kind.steps:
-                if step.many:
-                    code(f"{step.field}: list[{self._annotation(step)}] = []" if step.field else "pass")
-                elif step.field and not step.required:
-                    code(f"{step.field}: {self._annotation(step)} | None = None")
-            code.lines = [line for line in code.lines if line.strip() != "pass"]
-            self._next(State(0))
-            for number, step in enumerate(kind.steps):
-                self._step(number, step)
-            self.run.flush()
-            arguments = list(dict.fromkeys(f"{step.field}={step.field}" for step in kind.steps if step.field))
-            line = f"return types.{kind.name}({', '.join(arguments)}), p"
-            if 4 + len(line) <= 120:
-                code(line)
-            else:
-                code("return (")
-                code.depth += 1
-                code.list(f"types.{kind.name}(", arguments, "),")
-                code("p,")
-                code.depth -= 1
-                code(")")
+            self._body()
+        code.mark_unused(start, "r", "p")
+
+    def _body(self) -> None:
+        kind, code = self.kind, self.code
+        if not is_regular(kind):
+            code('"""One name stands in two places: left to the interpreter."""')
+            code("raise Unusual")
+            return
+        if self.growing:
+            code("n = r.n")
+        for step in kind.steps:
+            if step.many and step.field:
+                code(f"{step.field}: list[{self._annotation(step)}] = []")
+            elif step.field and not step.required:
+                code(f"{step.field}: {self._annotation(step)} | None = None")
+        self._next(State(0))
+        for number, step in enumerate(kind.steps):
+            self._step(number, step)
+        self.run.flush()
+        arguments = list(dict.fromkeys(f"{step.field}={step.field}" for step in kind.steps if step.field))
+        line = f"return types.{kind.name}({', '.join(arguments)}), p"
+        if 4 + len(line) <= 120:
+            code(line)
+        else:
+            code("return (")
+            code.depth += 1
+            code.list(f"types.{kind.name}(", arguments, "),")
+            code("p,")
+            code.depth -= 1
+            code(")")
 
     def _annotation(self, step: Step) -> str:
         return self.library.annotation(step, self.names)
@@ -241,7 +246,7 @@ class DecodeFunction:
         code, run = self.code, self.run
         if len(step.members) > 1:
             run.flush()
-            table = f"{constant(self.kind.name)}_{constant(step.field)}"
+            table = constant(step.field)
             growing = step.members[0].type in self.library.growing
             code(f"{name}, p = {table}[i](r, p)" if growing else f"{name}, p = {table}[i](n, p)")
             if growing:
@@ -250,11 +255,7 @@ class DecodeFunction:
             argument = "Window" if growing else "int"
             members = [self.names.function("decode", member.type) for member in step.members]
             line = f"{table}: tuple[Callable[[{argument}, int], tuple[{head}, int]], ...] = ("
-            if len(line) > 120:
-                self.tail(f"{table}: tuple[")
-                self.tail(f"    Callable[[{argument}, int], tuple[{head}, int]], ...")
-                line = "] = ("
-            self.tail.list(line, members, ")")
+            self.tail.table(table, line, members, ")")
             return
         key = step.members[0].type
         if self.library.is_complex(key):

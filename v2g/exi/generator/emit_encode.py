@@ -60,7 +60,17 @@ class Pending:
 
     def flush(self) -> None:
         if self.items:
-            self.code(f"a = {self.expression()}")
+            self.code.expression("a = ", self.expression())
+
+    def call(self, function: str, *arguments: str) -> None:
+        """`a = function(a with everything pending, arguments)`."""
+        items = list(self.items)
+        line = f"a = {function}({', '.join([self.expression(), *arguments])})"
+        if 4 * self.code.depth + len(line) > WIDTH:
+            self.items = items
+            self.flush()
+            line = f"a = {function}({', '.join(['a', *arguments])})"
+        self.code(line)
 
 
 class EncodeFunction:
@@ -83,7 +93,7 @@ class EncodeFunction:
         start = len(code.lines)
         with code.function(f"encode_{kind.name}", f"a: int, v: {self.names.type(kind.key)}{out}", "int"):
             self._body()
-        code.mark_unused(start, "v", "out")
+        code.mark_unused(start, "a", "v", "out")
 
     def _body(self) -> None:
         kind, code = self.kind, self.code
@@ -100,7 +110,7 @@ class EncodeFunction:
         if not self.pending.items and last.startswith("a = ") and not code.lines[-1].startswith(" " * 5):
             code.lines[-1] = f"    return {last.removeprefix('a = ')}"
         else:
-            code(f"return {self.pending.expression()}")
+            code.expression("return ", self.pending.expression())
 
     def _before(self) -> list[list[State]]:
         """The states in which the code may be when it comes to a step; the last entry is for EE."""
@@ -234,7 +244,7 @@ class EncodeFunction:
     def _value(self, step: Step, name: str) -> None:
         code, pending = self.code, self.pending
         if len(step.members) > 1:
-            table = f"{constant(self.kind.name)}_{constant(step.field)}"
+            table = constant(step.field)
             out = ", out" if step.members[0].type in self.library.growing else ""
             pending.flush()
             code(f"i, encode = {table}[type({name})]")
@@ -243,12 +253,12 @@ class EncodeFunction:
                 f"{self.names.type(member.type)}: ({number}, {self.names.function('encode', member.type)})"
                 for number, member in enumerate(step.members)
             ]
-            self.tail.list(f"{table}: dict[type, tuple[int, Callable[..., int]]] = {{", rows, "}")
+            self.tail.table(table, f"{table}: dict[type, tuple[int, Callable[..., int]]] = {{", rows, "}")
             return
         key = step.members[0].type
         if self.library.is_complex(key):
-            out = ", out" if key in self.library.growing else ""
-            code(f"a = {self.names.function('encode', key)}({pending.expression()}, {name}{out})")
+            more = [name, "out"] if key in self.library.growing else [name]
+            pending.call(self.names.function("encode", key), *more)
             return
         if step.kind == "element":
             pending.add(1, "0")  # CH
@@ -271,13 +281,13 @@ class EncodeFunction:
                     code("raise Unusual")
                 pending.add(simple.width, field)
             case "unsigned":
-                code(f"a = put_unsigned({pending.expression()}, {name})")
+                pending.call("put_unsigned", name)
             case "integer":
-                code(f"a = put_integer({pending.expression()}, {name})")
+                pending.call("put_integer", name)
             case "string":
-                code(f"a = put_string({pending.expression()}, {name}, out)")
+                pending.call("put_string", name, "out")
             case _:
-                code(f"a = put_binary({pending.expression()}, {name}, out)")
+                pending.call("put_binary", name, "out")
 
 
 def _appended(found: Event) -> str:

@@ -115,7 +115,14 @@ def _step(code: SourceCode, step: Step, uris: Uris) -> None:
     with code.block("Step("):
         code(f"{_literal(step.kind)},")
         code(f"{_literal(step.field)},")
-        code.list("(", members, "),") if len(members) > 1 else code(f"({inner}),")
+        if 4 * code.depth + len(inner) + 3 <= WIDTH:
+            code(f"({inner}),")
+        else:
+            with code.block("("):
+                for member in step.members:
+                    parts = [_literal(member.name), uris(member.uri), _literal(member.type)]
+                    code.list("Member(", parts, "),")
+            code("),")
         for part in extra:
             code(f"{part},")
     code("),")

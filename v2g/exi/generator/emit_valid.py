@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from v2g.exi.generator.imports import Names
 from v2g.exi.generator.naming import Library, constant, limit
-from v2g.exi.generator.source_code import SourceCode
+from v2g.exi.generator.source_code import WIDTH, SourceCode
 from v2g.exi.grammar import Complex, Step
 
 HEAD = """from __future__ import annotations
@@ -26,15 +26,29 @@ def emit_valid(library: Library, home: str) -> str:
         code()
         code()
         with code.function(f"valid_{kind.name}", f"v: {names.type(kind.key)}", "bool"):
-            if len(conditions) == 1:
+            if len(conditions) == 1 and len(conditions[0]) < WIDTH - 12:
                 code(f"return {conditions[0]}")
                 continue
             with code.block("return ("):
                 for number, condition in enumerate(conditions):
-                    code(f"and {condition}" if number else condition)
+                    _condition(code, f"and {condition}" if number else condition)
             code(")")
     body = code.text().lstrip("\n") + ("\n\n" + tail.text() if tail.lines else "")
     return names.imports(HEAD, body).rstrip("\n") + "\n\n\n" + body
+
+
+def _condition(code: SourceCode, condition: str) -> None:
+    """A condition, an `or` or `for` of it on lines of their own if it is long."""
+    start, found, rest = condition.partition("(")
+    parts = rest.removesuffix(")").split(" or ") if " or " in rest else rest.removesuffix(")").split(" for ")
+    if 4 * code.depth + len(condition) <= WIDTH or not found or len(parts) != 2:
+        code(condition)
+        return
+    word = "or" if " or " in rest else "for"
+    with code.block(f"{start}("):
+        code(parts[0])
+        code(f"{word} {parts[1]}")
+    code(")")
 
 
 def _conditions(library: Library, kind: Complex, limited: set[str], names: Names, tail: SourceCode) -> list[str]:
@@ -46,10 +60,10 @@ def _conditions(library: Library, kind: Complex, limited: set[str], names: Names
         field = f"v.{step.field}"
         item = "item" if step.many else field
         if len(keys) > 1:
-            table = f"{constant(kind.name)}_{constant(step.field)}"
+            table = constant(step.field)
             condition = f"{table}[type({item})]({item})"
             rows = [f"{names.type(key)}: {_verdict(library, key, names)}" for key in keys]
-            tail.list(f"{table}: dict[type, Callable[..., bool]] = {{", rows, "}")
+            tail.table(table, f"{table}: dict[type, Callable[..., bool]] = {{", rows, "}")
         elif library.is_complex(keys[0]):
             condition = f"{names.function('valid', keys[0])}({item})"
         else:

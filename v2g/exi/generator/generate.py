@@ -17,10 +17,20 @@ from v2g.exi.generator.sets import SETS
 from v2g.exi.generator.xsd import UnknownFeatureError
 from v2g.exi.grammar import Complex, Type
 
+ENCODE = """From message classes of {} to bits.
+
+encode_X(a, v, out) appends the content of an element of type X, EE included, and returns the new `a`: an int with a
+leading 1 before the bits. v: the message; out: where whole octets go. s: which optional fields came last, where the
+next event code depends on it. The event code of the element itself is the caller's."""
+DECODE = """From bits to message classes of {}.
+
+decode_X(n or r, p) reads the content of an element of type X, EE included, from below position p (counted from the low
+end of the int n, which the window r renews) and returns the message and the new position. x: bits read together;
+e: number of the step that comes next; c: its event code; i: which substitute. Unusual: the interpreter takes over."""
 WHAT = {
     "types": (emit_types, "Message classes of {}."),
-    "encode": (emit_encode, "From message classes of {} to bits: append to `a`, whole octets move on to `out`."),
-    "decode": (emit_decode, "From bits to message classes of {}: read below position `p`, return the new position."),
+    "encode": (emit_encode, ENCODE),
+    "decode": (emit_decode, DECODE),
     "valid": (emit_valid, "Whether messages of {} keep the ranges and lengths of the schema."),
     "grammar": (emit_grammar, "The grammars of {} as data, for the interpreter."),
 }
@@ -44,7 +54,7 @@ def generate(folder: Path) -> tuple[list[Flattener], Library, dict[str, str]]:
         digests = [row for row in used if row[0] in _files(flatteners, folder, home)]
         files[f"{home}/__init__.py"] = _header("\n".join([f"Generated codec of {home}.", "", *names]), digests)
         for module, (emit, title) in WHAT.items():
-            files[f"{home}/{module}.py"] = _header(title.format(home), digests) + emit(library, home)
+            files[f"{home}/{module}.py"] = _header(title.replace("{}", home), digests) + emit(library, home)
     for flattener in flatteners:
         schema, home = flattener.schema(), flattener.set.name
         digests = [

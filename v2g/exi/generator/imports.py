@@ -71,4 +71,4 @@ class Names:
 
 def _isort_order(name: str) -> tuple[int, str]:
     """Constants, then classes, then the rest."""
-    return (0 if name.isupper() and len(name) > 1 else 1 if name[0].isupper() else 2), name
+    return (0 if name.isupper() and len(name) > 1 else 1 if name[0].isupper() else 2), name.lower()

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from ports.errors import LocalError
+
 WIDTH = 120
 
 
@@ -15,6 +17,7 @@ class SourceCode:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.depth = 0
+        self.tables: dict[str, list[str]] = {}
 
     def __call__(self, line: str = "") -> None:
         self.lines.append("    " * self.depth + line if line else "")
@@ -56,6 +59,26 @@ class SourceCode:
             for item in items:
                 self(item + ",")
         self(tail)
+
+    def expression(self, head: str, terms: str) -> None:
+        """head + terms joined by " | ", in brackets with one term per line if they do not fit one."""
+        if 4 * self.depth + len(head + terms) <= WIDTH:
+            self(head + terms)
+            return
+        with self.block(f"{head}("):
+            for number, term in enumerate(terms.split(" | ")):
+                self(f"| {term}" if number else term)
+        self(")")
+
+    def table(self, name: str, head: str, items: Iterable[str], tail: str) -> None:
+        """A table that may be asked for several times under one name; it stands once."""
+        table = SourceCode()
+        table.list(head, items, tail)
+        if self.tables.setdefault(name, table.lines) is not table.lines:
+            if self.tables[name] != table.lines:
+                raise LocalError(f"two different tables are called {name}")
+            return
+        self.lines += table.lines
 
     def text(self) -> str:
         return "\n".join(self.lines).rstrip("\n") + "\n"

@@ -40,7 +40,7 @@ def valid_AC_EVSEStatusType(v: types.AC_EVSEStatusType) -> bool:
 
 
 def valid_BodyType(v: types.BodyType) -> bool:
-    return (v.BodyElement is None or BODYTYPE_BODYELEMENT[type(v.BodyElement)](v.BodyElement))
+    return (v.BodyElement is None or BODYELEMENT[type(v.BodyElement)](v.BodyElement))
 
 
 def valid_CableCheckReqType(v: types.CableCheckReqType) -> bool:
@@ -95,13 +95,13 @@ def valid_CertificateUpdateResType(v: types.CertificateUpdateResType) -> bool:
 
 
 def valid_ChargeParameterDiscoveryReqType(v: types.ChargeParameterDiscoveryReqType) -> bool:
-    return CHARGEPARAMETERDISCOVERYREQTYPE_EVCHARGEPARAMETER[type(v.EVChargeParameter)](v.EVChargeParameter)
+    return EVCHARGEPARAMETER[type(v.EVChargeParameter)](v.EVChargeParameter)
 
 
 def valid_ChargeParameterDiscoveryResType(v: types.ChargeParameterDiscoveryResType) -> bool:
     return (
-        CHARGEPARAMETERDISCOVERYRESTYPE_SASCHEDULES[type(v.SASchedules)](v.SASchedules)
-        and CHARGEPARAMETERDISCOVERYRESTYPE_EVSECHARGEPARAMETER[type(v.EVSEChargeParameter)](v.EVSEChargeParameter)
+        SASCHEDULES[type(v.SASchedules)](v.SASchedules)
+        and EVSECHARGEPARAMETER[type(v.EVSEChargeParameter)](v.EVSEChargeParameter)
     )
 
 
@@ -200,7 +200,7 @@ def valid_DC_EVStatusType(v: types.DC_EVStatusType) -> bool:
 
 
 def valid_EntryType(v: types.EntryType) -> bool:
-    return ENTRYTYPE_TIMEINTERVAL[type(v.TimeInterval)](v.TimeInterval)
+    return TIMEINTERVAL[type(v.TimeInterval)](v.TimeInterval)
 
 
 def valid_ListOfRootCertificateIDsType(v: types.ListOfRootCertificateIDsType) -> bool:
@@ -242,7 +242,7 @@ def valid_NotificationType(v: types.NotificationType) -> bool:
 
 def valid_PMaxScheduleEntryType(v: types.PMaxScheduleEntryType) -> bool:
     return (
-        PMAXSCHEDULEENTRYTYPE_TIMEINTERVAL[type(v.TimeInterval)](v.TimeInterval)
+        TIMEINTERVAL[type(v.TimeInterval)](v.TimeInterval)
         and -32768 <= v.PMax <= 32767
     )
 
@@ -290,12 +290,15 @@ def valid_PhysicalValueType(v: types.PhysicalValueType) -> bool:
 def valid_PowerDeliveryReqType(v: types.PowerDeliveryReqType) -> bool:
     return (
         (v.ChargingProfile is None or valid_ChargingProfileType(v.ChargingProfile))
-        and (v.EVPowerDeliveryParameter is None or POWERDELIVERYREQTYPE_EVPOWERDELIVERYPARAMETER[type(v.EVPowerDeliveryParameter)](v.EVPowerDeliveryParameter))
+        and (
+            v.EVPowerDeliveryParameter is None
+            or EVPOWERDELIVERYPARAMETER[type(v.EVPowerDeliveryParameter)](v.EVPowerDeliveryParameter)
+        )
     )
 
 
 def valid_PowerDeliveryResType(v: types.PowerDeliveryResType) -> bool:
-    return POWERDELIVERYRESTYPE_EVSESTATUS[type(v.EVSEStatus)](v.EVSEStatus)
+    return EVSESTATUS[type(v.EVSEStatus)](v.EVSEStatus)
 
 
 def valid_PreChargeReqType(v: types.PreChargeReqType) -> bool:
@@ -341,7 +344,7 @@ def valid_SAScheduleTupleType(v: types.SAScheduleTupleType) -> bool:
 
 def valid_SalesTariffEntryType(v: types.SalesTariffEntryType) -> bool:
     return (
-        SALESTARIFFENTRYTYPE_TIMEINTERVAL[type(v.TimeInterval)](v.TimeInterval)
+        TIMEINTERVAL[type(v.TimeInterval)](v.TimeInterval)
         and all(valid_ConsumptionCostType(item) for item in v.ConsumptionCost)
     )
 
@@ -448,7 +451,7 @@ def valid_WeldingDetectionResType(v: types.WeldingDetectionResType) -> bool:
     )
 
 
-BODYTYPE_BODYELEMENT: dict[type, Callable[..., bool]] = {
+BODYELEMENT: dict[type, Callable[..., bool]] = {
     types.BodyBaseType: never,
     types.CableCheckReqType: valid_CableCheckReqType,
     types.CableCheckResType: valid_CableCheckResType,
@@ -485,38 +488,30 @@ BODYTYPE_BODYELEMENT: dict[type, Callable[..., bool]] = {
     types.WeldingDetectionReqType: valid_WeldingDetectionReqType,
     types.WeldingDetectionResType: valid_WeldingDetectionResType,
 }
-CHARGEPARAMETERDISCOVERYREQTYPE_EVCHARGEPARAMETER: dict[type, Callable[..., bool]] = {
+EVCHARGEPARAMETER: dict[type, Callable[..., bool]] = {
     types.AC_EVChargeParameterType: valid_AC_EVChargeParameterType,
     types.DC_EVChargeParameterType: valid_DC_EVChargeParameterType,
     types.EVChargeParameterType: never,
 }
-CHARGEPARAMETERDISCOVERYRESTYPE_SASCHEDULES: dict[type, Callable[..., bool]] = {
+SASCHEDULES: dict[type, Callable[..., bool]] = {
     types.SAScheduleListType: valid_SAScheduleListType,
     types.SASchedulesType: never,
 }
-CHARGEPARAMETERDISCOVERYRESTYPE_EVSECHARGEPARAMETER: dict[type, Callable[..., bool]] = {
+EVSECHARGEPARAMETER: dict[type, Callable[..., bool]] = {
     types.AC_EVSEChargeParameterType: valid_AC_EVSEChargeParameterType,
     types.DC_EVSEChargeParameterType: valid_DC_EVSEChargeParameterType,
     types.EVSEChargeParameterType: never,
 }
-ENTRYTYPE_TIMEINTERVAL: dict[type, Callable[..., bool]] = {
+TIMEINTERVAL: dict[type, Callable[..., bool]] = {
     types.RelativeTimeIntervalType: valid_RelativeTimeIntervalType,
     types.IntervalType: never,
 }
-PMAXSCHEDULEENTRYTYPE_TIMEINTERVAL: dict[type, Callable[..., bool]] = {
-    types.RelativeTimeIntervalType: valid_RelativeTimeIntervalType,
-    types.IntervalType: never,
-}
-POWERDELIVERYREQTYPE_EVPOWERDELIVERYPARAMETER: dict[type, Callable[..., bool]] = {
+EVPOWERDELIVERYPARAMETER: dict[type, Callable[..., bool]] = {
     types.DC_EVPowerDeliveryParameterType: valid_DC_EVPowerDeliveryParameterType,
     types.EVPowerDeliveryParameterType: never,
 }
-POWERDELIVERYRESTYPE_EVSESTATUS: dict[type, Callable[..., bool]] = {
+EVSESTATUS: dict[type, Callable[..., bool]] = {
     types.AC_EVSEStatusType: valid_AC_EVSEStatusType,
     types.DC_EVSEStatusType: valid_DC_EVSEStatusType,
     types.EVSEStatusType: never,
-}
-SALESTARIFFENTRYTYPE_TIMEINTERVAL: dict[type, Callable[..., bool]] = {
-    types.RelativeTimeIntervalType: valid_RelativeTimeIntervalType,
-    types.IntervalType: never,
 }

@@ -281,7 +281,13 @@ TYPES: dict[str, Type] = {
             Step(
                 "element",
                 "ContractSignatureEncryptedPrivateKey",
-                (Member("ContractSignatureEncryptedPrivateKey", MSGBODY, "iso2.ContractSignatureEncryptedPrivateKeyType"),),
+                (
+                    Member(
+                        "ContractSignatureEncryptedPrivateKey",
+                        MSGBODY,
+                        "iso2.ContractSignatureEncryptedPrivateKeyType",
+                    ),
+                ),
                 required=True,
             ),
             Step(
@@ -340,7 +346,13 @@ TYPES: dict[str, Type] = {
             Step(
                 "element",
                 "ContractSignatureEncryptedPrivateKey",
-                (Member("ContractSignatureEncryptedPrivateKey", MSGBODY, "iso2.ContractSignatureEncryptedPrivateKeyType"),),
+                (
+                    Member(
+                        "ContractSignatureEncryptedPrivateKey",
+                        MSGBODY,
+                        "iso2.ContractSignatureEncryptedPrivateKeyType",
+                    ),
+                ),
                 required=True,
             ),
             Step(

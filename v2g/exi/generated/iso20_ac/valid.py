@@ -54,7 +54,7 @@ def valid_AC_ChargeLoopReqType(v: types.AC_ChargeLoopReqType) -> bool:
     return (
         valid_MessageHeaderType(v.Header)
         and (v.DisplayParameters is None or valid_DisplayParametersType(v.DisplayParameters))
-        and AC_CHARGELOOPREQTYPE_CLREQCONTROLMODE[type(v.CLReqControlMode)](v.CLReqControlMode)
+        and CLREQCONTROLMODE[type(v.CLReqControlMode)](v.CLReqControlMode)
     )
 
 
@@ -65,21 +65,21 @@ def valid_AC_ChargeLoopResType(v: types.AC_ChargeLoopResType) -> bool:
         and (v.MeterInfo is None or valid_MeterInfoType(v.MeterInfo))
         and (v.Receipt is None or valid_ReceiptType(v.Receipt))
         and (v.EVSETargetFrequency is None or valid_RationalNumberType(v.EVSETargetFrequency))
-        and AC_CHARGELOOPRESTYPE_CLRESCONTROLMODE[type(v.CLResControlMode)](v.CLResControlMode)
+        and CLRESCONTROLMODE[type(v.CLResControlMode)](v.CLResControlMode)
     )
 
 
 def valid_AC_ChargeParameterDiscoveryReqType(v: types.AC_ChargeParameterDiscoveryReqType) -> bool:
     return (
         valid_MessageHeaderType(v.Header)
-        and AC_CHARGEPARAMETERDISCOVERYREQTYPE_AC_CPDREQENERGYTRANSFERMODE[type(v.AC_CPDReqEnergyTransferMode)](v.AC_CPDReqEnergyTransferMode)
+        and AC_CPDREQENERGYTRANSFERMODE[type(v.AC_CPDReqEnergyTransferMode)](v.AC_CPDReqEnergyTransferMode)
     )
 
 
 def valid_AC_ChargeParameterDiscoveryResType(v: types.AC_ChargeParameterDiscoveryResType) -> bool:
     return (
         valid_MessageHeaderType(v.Header)
-        and AC_CHARGEPARAMETERDISCOVERYRESTYPE_AC_CPDRESENERGYTRANSFERMODE[type(v.AC_CPDResEnergyTransferMode)](v.AC_CPDResEnergyTransferMode)
+        and AC_CPDRESENERGYTRANSFERMODE[type(v.AC_CPDResEnergyTransferMode)](v.AC_CPDResEnergyTransferMode)
     )
 
 
@@ -283,25 +283,25 @@ def valid_Scheduled_AC_CLResControlModeType(v: types.Scheduled_AC_CLResControlMo
     )
 
 
-AC_CHARGELOOPREQTYPE_CLREQCONTROLMODE: dict[type, Callable[..., bool]] = {
+CLREQCONTROLMODE: dict[type, Callable[..., bool]] = {
     types.BPT_Dynamic_AC_CLReqControlModeType: valid_BPT_Dynamic_AC_CLReqControlModeType,
     types.BPT_Scheduled_AC_CLReqControlModeType: valid_BPT_Scheduled_AC_CLReqControlModeType,
     CLReqControlModeType: never,
     types.Dynamic_AC_CLReqControlModeType: valid_Dynamic_AC_CLReqControlModeType,
     types.Scheduled_AC_CLReqControlModeType: valid_Scheduled_AC_CLReqControlModeType,
 }
-AC_CHARGELOOPRESTYPE_CLRESCONTROLMODE: dict[type, Callable[..., bool]] = {
+CLRESCONTROLMODE: dict[type, Callable[..., bool]] = {
     types.BPT_Dynamic_AC_CLResControlModeType: valid_BPT_Dynamic_AC_CLResControlModeType,
     types.BPT_Scheduled_AC_CLResControlModeType: valid_BPT_Scheduled_AC_CLResControlModeType,
     CLResControlModeType: never,
     types.Dynamic_AC_CLResControlModeType: valid_Dynamic_AC_CLResControlModeType,
     types.Scheduled_AC_CLResControlModeType: valid_Scheduled_AC_CLResControlModeType,
 }
-AC_CHARGEPARAMETERDISCOVERYREQTYPE_AC_CPDREQENERGYTRANSFERMODE: dict[type, Callable[..., bool]] = {
+AC_CPDREQENERGYTRANSFERMODE: dict[type, Callable[..., bool]] = {
     types.AC_CPDReqEnergyTransferModeType: valid_AC_CPDReqEnergyTransferModeType,
     types.BPT_AC_CPDReqEnergyTransferModeType: valid_BPT_AC_CPDReqEnergyTransferModeType,
 }
-AC_CHARGEPARAMETERDISCOVERYRESTYPE_AC_CPDRESENERGYTRANSFERMODE: dict[type, Callable[..., bool]] = {
+AC_CPDRESENERGYTRANSFERMODE: dict[type, Callable[..., bool]] = {
     types.AC_CPDResEnergyTransferModeType: valid_AC_CPDResEnergyTransferModeType,
     types.BPT_AC_CPDResEnergyTransferModeType: valid_BPT_AC_CPDResEnergyTransferModeType,
 }

@@ -295,7 +295,13 @@ TYPES: dict[str, Type] = {
             Step(
                 "element",
                 "ListOfRootCertificateIDs",
-                (Member("ListOfRootCertificateIDs", COMMONMESSAGES, "iso20_common_types.ListOfRootCertificateIDsType"),),
+                (
+                    Member(
+                        "ListOfRootCertificateIDs",
+                        COMMONMESSAGES,
+                        "iso20_common_types.ListOfRootCertificateIDsType",
+                    ),
+                ),
                 required=True,
             ),
             Step(
@@ -1208,7 +1214,13 @@ TYPES: dict[str, Type] = {
             Step(
                 "element",
                 "MaximumSupportingPoints",
-                (Member("MaximumSupportingPoints", COMMONMESSAGES, "iso20_common.maxSupportingPointsScheduleTupleType"),),
+                (
+                    Member(
+                        "MaximumSupportingPoints",
+                        COMMONMESSAGES,
+                        "iso20_common.maxSupportingPointsScheduleTupleType",
+                    ),
+                ),
                 required=True,
             ),
             Step(
@@ -1779,7 +1791,13 @@ TYPES: dict[str, Type] = {
             Step(
                 "element",
                 "SECP521_EncryptedPrivateKey",
-                (Member("SECP521_EncryptedPrivateKey", COMMONMESSAGES, "iso20_common.secp521_EncryptedPrivateKeyType"),),
+                (
+                    Member(
+                        "SECP521_EncryptedPrivateKey",
+                        COMMONMESSAGES,
+                        "iso20_common.secp521_EncryptedPrivateKeyType",
+                    ),
+                ),
             ),
             Step(
                 "element",

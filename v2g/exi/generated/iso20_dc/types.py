@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from v2g.exi.element import Element
 from v2g.exi.generated.iso20_common_types.types import (
-    CLReqControlModeType,
-    CLResControlModeType,
     ChargeLoopReqType,
     ChargeLoopResType,
     ChargeParameterDiscoveryReqType,
     ChargeParameterDiscoveryResType,
+    CLReqControlModeType,
+    CLResControlModeType,
     Dynamic_CLReqControlModeType,
     Dynamic_CLResControlModeType,
     RationalNumberType,

@@ -158,7 +158,7 @@ def valid_DC_ChargeLoopReqType(v: types.DC_ChargeLoopReqType) -> bool:
         valid_MessageHeaderType(v.Header)
         and (v.DisplayParameters is None or valid_DisplayParametersType(v.DisplayParameters))
         and valid_RationalNumberType(v.EVPresentVoltage)
-        and DC_CHARGELOOPREQTYPE_CLREQCONTROLMODE[type(v.CLReqControlMode)](v.CLReqControlMode)
+        and CLREQCONTROLMODE[type(v.CLReqControlMode)](v.CLReqControlMode)
     )
 
 
@@ -170,21 +170,21 @@ def valid_DC_ChargeLoopResType(v: types.DC_ChargeLoopResType) -> bool:
         and (v.Receipt is None or valid_ReceiptType(v.Receipt))
         and valid_RationalNumberType(v.EVSEPresentCurrent)
         and valid_RationalNumberType(v.EVSEPresentVoltage)
-        and DC_CHARGELOOPRESTYPE_CLRESCONTROLMODE[type(v.CLResControlMode)](v.CLResControlMode)
+        and CLRESCONTROLMODE[type(v.CLResControlMode)](v.CLResControlMode)
     )
 
 
 def valid_DC_ChargeParameterDiscoveryReqType(v: types.DC_ChargeParameterDiscoveryReqType) -> bool:
     return (
         valid_MessageHeaderType(v.Header)
-        and DC_CHARGEPARAMETERDISCOVERYREQTYPE_DC_CPDREQENERGYTRANSFERMODE[type(v.DC_CPDReqEnergyTransferMode)](v.DC_CPDReqEnergyTransferMode)
+        and DC_CPDREQENERGYTRANSFERMODE[type(v.DC_CPDReqEnergyTransferMode)](v.DC_CPDReqEnergyTransferMode)
     )
 
 
 def valid_DC_ChargeParameterDiscoveryResType(v: types.DC_ChargeParameterDiscoveryResType) -> bool:
     return (
         valid_MessageHeaderType(v.Header)
-        and DC_CHARGEPARAMETERDISCOVERYRESTYPE_DC_CPDRESENERGYTRANSFERMODE[type(v.DC_CPDResEnergyTransferMode)](v.DC_CPDResEnergyTransferMode)
+        and DC_CPDRESENERGYTRANSFERMODE[type(v.DC_CPDResEnergyTransferMode)](v.DC_CPDResEnergyTransferMode)
     )
 
 
@@ -265,25 +265,25 @@ def valid_Scheduled_DC_CLResControlModeType(v: types.Scheduled_DC_CLResControlMo
     )
 
 
-DC_CHARGELOOPREQTYPE_CLREQCONTROLMODE: dict[type, Callable[..., bool]] = {
+CLREQCONTROLMODE: dict[type, Callable[..., bool]] = {
     types.BPT_Dynamic_DC_CLReqControlModeType: valid_BPT_Dynamic_DC_CLReqControlModeType,
     types.BPT_Scheduled_DC_CLReqControlModeType: valid_BPT_Scheduled_DC_CLReqControlModeType,
     CLReqControlModeType: never,
     types.Dynamic_DC_CLReqControlModeType: valid_Dynamic_DC_CLReqControlModeType,
     types.Scheduled_DC_CLReqControlModeType: valid_Scheduled_DC_CLReqControlModeType,
 }
-DC_CHARGELOOPRESTYPE_CLRESCONTROLMODE: dict[type, Callable[..., bool]] = {
+CLRESCONTROLMODE: dict[type, Callable[..., bool]] = {
     types.BPT_Dynamic_DC_CLResControlModeType: valid_BPT_Dynamic_DC_CLResControlModeType,
     types.BPT_Scheduled_DC_CLResControlModeType: valid_BPT_Scheduled_DC_CLResControlModeType,
     CLResControlModeType: never,
     types.Dynamic_DC_CLResControlModeType: valid_Dynamic_DC_CLResControlModeType,
     types.Scheduled_DC_CLResControlModeType: valid_Scheduled_DC_CLResControlModeType,
 }
-DC_CHARGEPARAMETERDISCOVERYREQTYPE_DC_CPDREQENERGYTRANSFERMODE: dict[type, Callable[..., bool]] = {
+DC_CPDREQENERGYTRANSFERMODE: dict[type, Callable[..., bool]] = {
     types.BPT_DC_CPDReqEnergyTransferModeType: valid_BPT_DC_CPDReqEnergyTransferModeType,
     types.DC_CPDReqEnergyTransferModeType: valid_DC_CPDReqEnergyTransferModeType,
 }
-DC_CHARGEPARAMETERDISCOVERYRESTYPE_DC_CPDRESENERGYTRANSFERMODE: dict[type, Callable[..., bool]] = {
+DC_CPDRESENERGYTRANSFERMODE: dict[type, Callable[..., bool]] = {
     types.BPT_DC_CPDResEnergyTransferModeType: valid_BPT_DC_CPDResEnergyTransferModeType,
     types.DC_CPDResEnergyTransferModeType: valid_DC_CPDResEnergyTransferModeType,
 }

@@ -55,7 +55,10 @@ def valid_WPT_ChargeLoopReqType(v: types.WPT_ChargeLoopReqType) -> bool:
         and valid_RationalNumberType(v.EVPCPowerRequest)
         and valid_RationalNumberType(v.EVPCPowerOutput)
         and (v.EVPCOperatingFrequency is None or valid_RationalNumberType(v.EVPCOperatingFrequency))
-        and (v.EVPCPowerControlParameter is None or valid_WPT_EVPCPowerControlParameterType(v.EVPCPowerControlParameter))
+        and (
+            v.EVPCPowerControlParameter is None
+            or valid_WPT_EVPCPowerControlParameterType(v.EVPCPowerControlParameter)
+        )
         and all(len(item) <= 256 for item in v.ManufacturerSpecificDataContainer)
     )
 
