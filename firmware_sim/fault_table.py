@@ -98,7 +98,7 @@ FAULTS: dict[str, Fault] = {
             "vehicle",
             14,
             (Parameter("milliseconds", "ms", 120.0, 1.0, 3000.0),),
-            "one B-C-B pulse; 200 to 400 ms counts as a wake-up toggle, 120 ms does not",
+            "one B-C-B pulse out of B; 200 to 400 ms counts as a wake-up toggle, 120 ms does not",
             "nothing: it is over by itself",
             pulse,
         ),

@@ -37,7 +37,6 @@ class SimulatedCharger:
         self._queue: asyncio.Queue[ControlEvent | None] | None = None
         self._commands: dict[int, asyncio.Future[str]] = {}
         self._number = 0
-        self._closed = False
         self._off = False
 
     @property
@@ -50,11 +49,14 @@ class SimulatedCharger:
         self.board.power_changed(branch, nominal_mv)
 
     def events(self) -> AsyncIterator[ControlEvent]:
-        """Every change from this call on, in order, until `close`. A second call takes over from the first."""
+        """Every change from this call on, in order, until `close`; a later call takes over from an earlier one.
+
+        The board outlives its gateway: after `close` a new one may subscribe.
+        """
         self._end_events()
         queue: asyncio.Queue[ControlEvent | None] = asyncio.Queue()
         self._queue = queue
-        if self._closed:
+        if self._off:
             queue.put_nowait(None)
 
         async def changes() -> AsyncIterator[ControlEvent]:
@@ -98,11 +100,7 @@ class SimulatedCharger:
 
     async def close(self) -> None:
         """Take the PWM away, open the contactor and end `events`. A welded contactor cannot keep it open."""
-        if self._closed:
-            return
-        self._closed = True
-        machine = self.board.machine
-        self.board.run(machine.offer_duty(self._now(), 100.0))
+        await self.offer_current(0)
         try:
             await self.set_contactor(False)
         except PeerError:  # reported as a fault already
@@ -112,7 +110,6 @@ class SimulatedCharger:
 
     def power_off(self) -> None:
         """The plant is switched off: nothing answers any more, whoever waits is told, `events` ends."""
-        self._closed = True
         for number in tuple(self._commands):
             self._answer(Answer(number, NO_POWER))
         self._end_events()

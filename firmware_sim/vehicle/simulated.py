@@ -116,10 +116,16 @@ class SimulatedVehicle:
         self._review()
 
     def toggle(self, count: int = 2, c_ms: int = 300, b_ms: int = 300) -> None:
-        """Wake the station with B-C-B pulses (ISO 15118-3 table 3: 200 to 400 ms each); draws nothing."""
+        """Wake the station with B-C-B pulses (ISO 15118-3 table 3: 200 to 400 ms each) from B; draws nothing."""
+
+        def pulse(closed: bool) -> None:
+            if self.phase is Phase.CONNECTED:
+                self._switch_s2(closed)
+
         for n in range(count):
-            self._agenda.after(n * (c_ms + b_ms) * MS, lambda: self._switch_s2(True))
-            self._agenda.after((n * (c_ms + b_ms) + c_ms) * MS, lambda: self._switch_s2(False))
+            began = n * (c_ms + b_ms) * MS
+            self._agenda.after(began, lambda: pulse(True))
+            self._agenda.after(began + c_ms * MS, lambda: pulse(False))
 
     def set_digital_limit(self, amperes: float | None) -> None:
         """What digital communication allows while the duty is 5 %; None = nothing."""

@@ -15,7 +15,7 @@ OUTCOMES: dict[str, tuple[list[bool], set[str]]] = {
     "DiodeFault": ([False], {"DiodeFault"}),
     "PilotFault.cp_pe_short": ([False], {"PilotFault"}),
     "PilotFault.drift": ([], set()),
-    "PilotFault.c_pulse": ([False], set()),  # S2 is closed already: its end opens
+    "PilotFault.c_pulse": ([], set()),  # it is in C already
     "GroundFailure.pe_lost": ([False], set()),
     "GroundFailure.no_earth": ([False], {"GroundFailure"}),
     "GroundFailure.residual_dc": ([False], {"GroundFailure"}),

@@ -89,11 +89,27 @@ def test_a_jammed_lock() -> None:
 def test_close_opens_and_ends_the_events() -> None:
     async def main(bench: Bench) -> None:
         await bench.charge()
+        events = bench.charger.events()
         await bench.charger.close()
         await bench.charger.close()
-        await bench.clock.sleep(1)
-        assert bench.contactor() == [True, False]
-        assert [event async for event in bench.charger.events()] == []
+        assert [event.closed async for event in events if isinstance(event, ContactorChanged)] == [False]
+        assert (await bench.charger.status()).duty == 100
+
+    on_bench(main)
+
+
+def test_a_new_gateway_may_take_the_board_over() -> None:
+    async def main(bench: Bench) -> None:
+        await bench.charge()
+        await bench.charger.close()
+        await bench.clock.sleep(5)
+        collecting = asyncio.ensure_future(bench.collect())
+        await asyncio.sleep(0)
+        await bench.charger.offer_current(16)
+        await bench.until_pilot("C2")
+        await bench.charger.set_contactor(True)
+        await bench.charger.close()
+        await collecting
 
     on_bench(main)
 
@@ -116,6 +132,7 @@ def test_switching_the_plant_off_tells_who_waits() -> None:
         await bench.plant.close()
         with pytest.raises(PeerError, match="switched off"):
             await opening
+        assert [event async for event in bench.charger.events()] == []
         with pytest.raises(PeerError, match="switched off"):
             await bench.charger.set_lock(True)
         await bench.charger.close()
