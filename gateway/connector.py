@@ -43,6 +43,7 @@ class Connector:
         self.machine = Machine(ventilated=setup.ventilated)
         self.transaction: OpenTransaction | None = None
         self.bugs: list[BaseException] = []
+        policy = setup.policy or policy
         self.reader = MeterReader(setup.meter, clock, policy, setup.max_power_kw)
         self._gateway = gateway
         self._journal = journal

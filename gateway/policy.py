@@ -67,7 +67,7 @@ class ConnectorSetup:
     """One connector: its firmware, its meter, and what its records say.
 
     offered_a: current shown to the vehicle. max_power_kw: what can flow at most; a steeper register has jumped.
-    ventilated: whether pilot state D is served.
+    ventilated: whether pilot state D is served. policy: of this connector; None = the controller's.
     """
 
     control: ChargeControl
@@ -79,6 +79,7 @@ class ConnectorSetup:
     offered_a: float = 16.0
     max_power_kw: Decimal = Decimal(44)
     ventilated: bool = False
+    policy: Policy | None = None
 
     def source(self, gateway: GatewayIdentity, meter: MeterIdentity) -> Source:
         """What the records of a transaction with this meter share."""

@@ -29,7 +29,7 @@ class RecordSigner:
         """Sign the entry's payload. Raises RigError: token away, another key, a signature that does not verify."""
         identity = self._identity or await self._signer.identity()
         self._identity = None  # asked again after any failure: the token may have been changed
-        key = identity.public_key.hex()
+        key = identity.public_key.hex().upper()
         if self._key and key != self._key:
             raise WrongKeyError(
                 f"{identity.description} holds another key than the one that signed {self._journal}; "

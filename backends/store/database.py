@@ -55,8 +55,12 @@ def _engine(url: sa.URL) -> sa.Engine:
 class Database:
     """Runs work in transactions. Reads and writes never block the event loop, and virtual time waits for them."""
 
-    def __init__(self, url: str, clock: Clock) -> None:
-        """url: SQLAlchemy URL, "sqlite:///file.db" or "postgresql+psycopg://...". Raises StoreError."""
+    def __init__(self, url: str, clock: Clock, prepare: Work[None] = migrate) -> None:
+        """url: SQLAlchemy URL, "sqlite:///file.db" or "postgresql+psycopg://...".
+
+        prepare: makes or renews the tables within one transaction; the pools' migrations by default.
+        Raises StoreError.
+        """
         self._clock = clock
         self._url = sa.make_url(url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
@@ -69,7 +73,7 @@ class Database:
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="store-read") if self.is_sqlite else self._writers
         try:
             with self._engine.begin() as connection:
-                migrate(connection)
+                prepare(connection)
         except DBAPIError as error:
             raise StoreError(f"database {self._url!r}: {error.orig}") from error  # repr hides the password
 

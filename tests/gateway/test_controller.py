@@ -596,7 +596,7 @@ def test_a_bug_in_one_session_faults_the_connector_and_is_raised_at_the_end(tmp_
 
 def test_the_same_seed_gives_the_same_payloads(tmp_path: Path) -> None:
     async def session(point: Point) -> None:
-        await charge(point, 8 * 3600)
+        await charge(point, 1800)
         point.cable.unplug()
         await rest(point)
 
@@ -606,4 +606,4 @@ def test_the_same_seed_gives_the_same_payloads(tmp_path: Path) -> None:
         point = play(tmp_path / name, session)
         payloads.append([parse(record.ocmf).payload for record in point.backend.records])
     assert payloads[0] == payloads[1]
-    assert len(payloads[0]) > 400
+    assert len(payloads[0]) > 30
