@@ -114,6 +114,7 @@ class _Line:
         self._early: list[tuple[int, str]] | None = []  # released while the older ones are still being loaded
         self._more = asyncio.Event()
         self._failures = 0
+        self._not_before = 0.0
 
     @property
     def waiting(self) -> int:
@@ -142,10 +143,12 @@ class _Line:
             elif await self._deliver(await self._journal.entry(self._lanes[lane_id].seqs[0])):
                 self._succeeded(lane_id)
             else:
-                await self._failed(lane_id)
+                self._failed(lane_id)
 
     def _next(self) -> str | None:
         now = self._clock.monotonic()
+        if now < self._not_before:
+            return None
         return next((lane_id for lane_id, lane in self._lanes.items() if lane.not_before <= now), None)
 
     async def _pause(self) -> None:
@@ -155,7 +158,8 @@ class _Line:
             self.idle.set()
             await self._more.wait()
             return
-        due = min(lane.not_before for lane in self._lanes.values()) - self._clock.monotonic()
+        first = min(lane.not_before for lane in self._lanes.values())
+        due = max(first, self._not_before) - self._clock.monotonic()
         sleeping = asyncio.create_task(self._clock.sleep(max(0.0, due)))
         waking = asyncio.create_task(self._more.wait())
         try:
@@ -193,15 +197,14 @@ class _Line:
         if not lane.seqs:
             del self._lanes[lane_id]
 
-    async def _failed(self, lane_id: str) -> None:
-        """The transaction waits longer each time, the backend as a whole too, and others get their turn first."""
+    def _failed(self, lane_id: str) -> None:
+        """The transaction waits longer each time, and so does the backend as a whole; others get their turn first."""
+        now, lane = self._clock.monotonic(), self._lanes[lane_id]
         self._failures += 1
-        lane = self._lanes[lane_id]
+        self._not_before = now + self._backoff.seconds(self._failures, self._random)
         lane.failures += 1
-        lane.not_before = self._clock.monotonic() + self._backoff.seconds(lane.failures, self._random)
+        lane.not_before = now + self._backoff.seconds(lane.failures, self._random)
         self._lanes.move_to_end(lane_id)
-        if any(other.not_before <= self._clock.monotonic() for other in self._lanes.values()):
-            await self._clock.sleep(self._backoff.seconds(self._failures, self._random))
 
     def _trace(self, kind: str, entry: Entry, **data: object) -> None:
         self._tracer(
