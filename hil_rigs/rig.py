@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from hil_rigs.resources import Resource
-from hil_rigs.resources.field import Amperes
+from hil_rigs.resources.field import RECORD_TEXT, Amperes
 from hil_rigs.typed_yaml import path_unless
 
 Zone = Annotated[str, Meta(min_length=1, description="IANA name of the zone of civil time", examples=["Europe/Berlin"])]
@@ -58,7 +58,8 @@ class Connector(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Identification(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A card or contract that may charge."""
 
-    id: Annotated[str, Meta(min_length=1, max_length=64, examples=["04A1B2C3D4E5F6"])]
+    # OCMF 1.4.1, field ID: up to 40 characters
+    id: Annotated[str, Meta(pattern=RECORD_TEXT, max_length=40, examples=["04A1B2C3D4E5F6"])]
     type: Annotated[
         Literal[  # OCMF 1.4.1 table 17
             "ISO14443",
@@ -84,7 +85,7 @@ class Identification(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Gateway(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The charge point controller."""
 
-    serial_number: Annotated[str, Meta(min_length=1, max_length=25)]
+    serial_number: Annotated[str, Meta(pattern=RECORD_TEXT, max_length=64, examples=["GW-0001"])]
     connectors: Annotated[list[Connector], Meta(min_length=1)]
     local_list: list[Identification] = []
     backends: Annotated[list[str], Meta(description="names of resources of kind cpo.rest or cpo.mqtt")] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from importlib.resources import files
 from itertools import pairwise
@@ -224,8 +225,11 @@ CHECKS: tuple[Callable[[Rig], Iterator[Finding]], ...] = (
 )
 
 
-def unused(rig: Rig) -> Iterator[Finding]:
-    """Resources that nobody uses, and identifications that nobody accepts: allowed, but rarely meant."""
+_OCTETS = {"ISO14443": (4, 7, 10), "ISO15693": (8,)}  # UID: single, double, triple; ISO/IEC 14443-3, 15693-3
+
+
+def rarely_meant(rig: Rig) -> Iterator[Finding]:
+    """What is allowed and may be a mistake: resources that nobody uses, identifications that nobody accepts."""
     used = {found.bus for found in rig.resources.values() if isinstance(found, MeterResource)}
     for connector in rig.gateway.connectors:
         used |= {connector.board, connector.meter, connector.signer}
@@ -235,6 +239,14 @@ def unused(rig: Rig) -> Iterator[Finding]:
             yield ("resources", name), "nobody uses it"
     if not rig.gateway.backends:
         yield ("gateway",), "no backends: signed values stay in the journal"
+    for number, entry in enumerate(rig.gateway.local_list):
+        octets = _OCTETS.get(entry.type)
+        if octets and not (re.fullmatch(r"[0-9A-F]*", entry.id) and len(entry.id) / 2 in octets):
+            sizes = " or ".join(map(str, octets))
+            yield (
+                ("gateway", "local_list", number, "id"),
+                f'"{entry.id}" does not look like {entry.type}: {sizes} octets in hexadecimal',
+            )
     accepted = {entry.id for entry in rig.gateway.local_list}
     for number, session in enumerate(rig.sessions):
         if session.identification not in accepted:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hil_rigs.rig import Rig
-from hil_rigs.rig_checks import CHECKS, unused
+from hil_rigs.rig_checks import CHECKS, rarely_meant
 from hil_rigs.typed_yaml import Place, Problem, TypedYaml
 from ports.errors import RigError
 
@@ -62,5 +62,5 @@ def load_rig(path: Path) -> RigFile:
             source.report(place, message)
     if source.problems:
         raise RigFileError(sorted(source.problems, key=lambda problem: problem.line))
-    warnings = tuple(Problem(path, source.line(place), place, message) for place, message in unused(rig))
+    warnings = tuple(Problem(path, source.line(place), place, message) for place, message in rarely_meant(rig))
     return RigFile(path, rig, warnings, source)

@@ -58,6 +58,8 @@ def _secret(name: str, key: str, file: Path | None, variable: str | None) -> Ite
     if file is not None and not os.access(file, os.R_OK):
         # what stands here may be the secret itself: it is not shown
         yield ("resources", name, f"{key}_file"), "the file that it names cannot be read (relative to the rig file)"
+    elif file is not None and file.stat().st_mode & 0o077:
+        yield ("resources", name, f"{key}_file"), "the file that it names can be read by others: chmod 600"
     if variable is not None and variable not in os.environ:
         yield ("resources", name, f"{key}_env"), f"the environment has no variable {variable}"
 

@@ -11,6 +11,8 @@ External = Annotated[bool | None, Meta(description="true: a program outside this
 EnvironmentName = Annotated[
     str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="name of an environment variable", examples=["HSM_PIN"])
 ]
+# "|" separates the sections of an OCMF record, and some readers split there even inside the payload
+RECORD_TEXT = r"^[^|\x00-\x1f]+$"
 Amperes = Annotated[float, Meta(gt=0, le=1000)]
 Phases = Annotated[Literal[1, 3], Meta(description="how many phases")]
 TcpPort = Annotated[int, Meta(ge=1, le=65535)]

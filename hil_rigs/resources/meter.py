@@ -8,7 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from hil_rigs.resources.field import External, Real, TcpPort
+from hil_rigs.resources.field import RECORD_TEXT, External, Real, TcpPort
 
 
 class MeterResource(Struct, tag_field="kind", tag="meter", frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,7 +30,7 @@ class MeterResource(Struct, tag_field="kind", tag="meter", frozen=True, kw_only=
     serial_number: (
         Annotated[
             str,
-            Meta(min_length=1, description="what a simulated meter shows; what a real one must show"),
+            Meta(pattern=RECORD_TEXT, description="what a simulated meter shows; what a real one must show"),
         ]
         | None
     ) = None

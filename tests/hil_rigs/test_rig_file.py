@@ -29,10 +29,10 @@ gateway:
   serial_number: GW
   connectors:
     - {id: "1", evse_id: "DE*PLB*E1", board: board, meter: m1, signer: hsm, max_current_a: 32}
-  local_list: [{id: "04AA"}]
+  local_list: [{id: "04AABBCC"}]
   backends: [cpo]
 sessions:
-  - {connector: "1", vehicle: ev, identification: "04AA", charge_for_s: 20}
+  - {connector: "1", vehicle: ev, identification: "04AABBCC", charge_for_s: 20}
 """
 
 
@@ -194,8 +194,10 @@ kind: cpo.rest => kind: cpo.mqtt, username: u
     9: resources.cpo.username: the broker that the run starts needs none
 kind: cpo.rest => kind: cpo.mqtt, topic: "a/#"
     9: resources.cpo.topic: expected text like plugbench
-[{id: "04AA"}] => [{id: "04AA"}, {id: "04AA"}]
-    14: gateway.local_list[1].id: id "04AA" stands here already, as entry 1 of the list
+[{id: "04AABBCC"}] => [{id: "04AABBCC"}, {id: "04AABBCC"}]
+    14: gateway.local_list[1].id: id "04AABBCC" stands here already, as entry 1 of the list
+serial_number: GW => serial_number: "GW|1"
+    11: gateway.serial_number: expected text like GW-0001, found the text "GW|1"
 [cpo] => [cpo, cpo]
     15: gateway.backends[1]: "cpo" stands here already
 """
@@ -219,7 +221,7 @@ def test_a_mistake_has_its_line(tmp_path: Path, changes: list[tuple[str, str]], 
 
 
 def test_sessions_that_overlap(tmp_path: Path) -> None:
-    second = '  - {connector: "1", vehicle: ev, identification: "04AA", plug_at_s: 10, until_soc: 90}\n'
+    second = '  - {connector: "1", vehicle: ev, identification: "04AABBCC", plug_at_s: 10, until_soc: 90}\n'
     found = problems(tmp_path, GOOD + second)
     assert found == [
         "18: sessions[1].plug_at_s: connector 1 is still in the session that begins at 0 s",
@@ -252,15 +254,17 @@ def test_credentials_are_refused_and_not_shown(tmp_path: Path, key: str) -> None
 def test_what_is_allowed_but_rarely_meant_is_a_warning(tmp_path: Path) -> None:
     text = changed(
         ("  cpo: ", "  m9: {kind: meter, model: abb_b23, bus: bus, unit: 9}\n  cpo: "),
-        ('identification: "04AA"', 'identification: "04BB"'),
+        ('identification: "04AABBCC"', 'identification: "04BBCCDD"'),
         ("  backends: [cpo]\n", ""),
     )
+    text = text.replace('id: "04AABBCC"', 'id: "04aabbcc"')
     warnings = [str(warning).partition("bench.yaml:")[2] for warning in load_rig(write(tmp_path, text)).warnings]
     assert warnings == [
         "9: resources.m9: nobody uses it",
         "10: resources.cpo: nobody uses it",
         "11: gateway: no backends: signed values stay in the journal",
-        '17: sessions[0].identification: "04BB" is not in gateway.local_list: the session will be refused',
+        '15: gateway.local_list[0].id: "04aabbcc" does not look like ISO14443: 4 or 7 or 10 octets in hexadecimal',
+        '17: sessions[0].identification: "04BBCCDD" is not in gateway.local_list: the session will be refused',
     ]
 
 

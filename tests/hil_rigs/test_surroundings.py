@@ -60,6 +60,18 @@ def test_a_pin_in_place_of_its_file_is_not_shown(tmp_path: Path) -> None:
     assert "4711" not in "".join(found)
 
 
+def test_a_secret_that_others_can_read(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("x")
+    cpo = '{kind: cpo.rest, url: "https://a/", bearer_file: token}'
+    token.chmod(0o640)
+    assert lacking(tmp_path, cpo=cpo) == [
+        "8: resources.cpo.bearer_file: the file that it names can be read by others: chmod 600"
+    ]
+    token.chmod(0o600)
+    assert lacking(tmp_path, cpo=cpo) == []
+
+
 def test_a_missing_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PLUGBENCH_TEST_PIN", raising=False)
     hsm = "{kind: pkcs11, module: softhsm, token: t, key: k, pin_env: PLUGBENCH_TEST_PIN}"
