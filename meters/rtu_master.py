@@ -233,7 +233,7 @@ class RtuMaster:
 
     async def _exchange(self, device: int, request: Request, timing: Timing, call: Call) -> bytes:
         """Send and wait for exactly this request's answer; returns its PDU."""
-        port, settings = self._port, self._port.settings
+        port = self._port
         if self._echoes is None and request.function == modbus_pdu.WRITE_SINGLE:
             raise LocalError(f"{self.name}: read once before the first write: an echo looks like its answer")
         debts = self._debts.setdefault(device, _Debts())
@@ -244,25 +244,37 @@ class RtuMaster:
         sent = self._last = port.write(frame)
         self.counters.requests += 1
         self._emit("line.request", {"device": device}, frame)
-        size = rtu.answer_size(request)
-        deadline = sent + timing.max_response_s + size * settings.character_s
+        deadline = sent + timing.max_response_s + rtu.answer_size(request) * port.settings.character_s
         self._hold_until = deadline + timing.late_window_s
-        quiet = max(QUIET_S, QUIET_CHARACTERS * settings.character_s)
-        buffer = b""
-        echoed = False
+        found, rest = await self._hear(device, request, frame, sent, deadline, call)
+        if call.settle:
+            rest += await self._after()
+        self._check_alone(rest, device, request)
+        self._emit("line.answer", {"device": device}, rtu.frame(device, found.pdu))
+        if found.is_exception:
+            self.counters.exceptions += 1
+            if len(debts.requests) == 1:  # else it may have been the refusal of an older request
+                debts.requests.clear()
+        else:
+            self.counters.answers += 1
+            debts.requests.clear()
+            self._answered[device, _form(request)] = (request, self._last)
+        if not debts.requests:
+            self._hold_until = 0.0
+        return found.pdu
+
+    async def _hear(
+        self, device: int, request: Request, frame: bytes, sent: float, deadline: float, call: Call
+    ) -> tuple[rtu.FoundAnswer, bytes]:
+        """The answer, and what came after it. Raises PeerError when none comes, as soon as that is sure."""
         may_echo = self._echoes or request.function != modbus_pdu.WRITE_SINGLE  # no other answer equals its request
         skip = rtu.MAX_FRAME if call.max_skip is None else call.max_skip
+        buffer, echoed = b"", False
         while True:
-            until = deadline
-            if buffer:
-                seen = rtu.diagnose(buffer, device, request)
-                if seen.complete:
-                    until = min(deadline, self._last + quiet)
-                elif seen.kind == "truncated":
-                    until = max(deadline, self._last + GAP_S)
-            octets = await port.receive(until)
+            until = self._patience(buffer, device, request, deadline)
+            octets = await self._port.receive(until)
             if octets:
-                self._last = port.time()
+                self._last = self._port.time()
                 if not buffer and not frame.startswith(octets):
                     self._note_early(octets, sent)
                 buffer += octets
@@ -275,26 +287,27 @@ class RtuMaster:
             if found is not None:
                 break
             if not octets or self._last > deadline + BABBLE_S:
-                raise self._failure(device, request, buffer, debts, until < deadline)
+                raise self._failure(device, request, buffer, until < deadline)
         if isinstance(request, ReadRegisters):
             self._echoes = echoed
         self.counters.noise += found.skipped
-        rest = buffer[found.end :]
-        if call.settle:
-            rest += await self._after(quiet)
-        self._check_alone(rest, device, request)
-        self._emit("line.answer", {"device": device}, buffer)
-        if found.is_exception:
-            self.counters.exceptions += 1
-            if len(debts.requests) == 1:  # it may have been the refusal of an older request
-                debts.requests.clear()
-        else:
-            self.counters.answers += 1
-            debts.requests.clear()
-            self._answered[device, _form(request)] = (request, self._last)
-        if not debts.requests:
-            self._hold_until = 0.0
-        return found.pdu
+        return found, buffer[found.end :]
+
+    @property
+    def _quiet_s(self) -> float:
+        """A pause that ends whatever somebody says."""
+        return max(QUIET_S, QUIET_CHARACTERS * self._port.settings.character_s)
+
+    def _patience(self, buffer: bytes, device: int, request: Request, deadline: float) -> float:
+        """Until when to wait for more: shorter when nothing can help any more, longer while a frame is coming."""
+        if not buffer:
+            return deadline
+        seen = rtu.diagnose(buffer, device, request)
+        if seen.complete:
+            return min(deadline, self._last + self._quiet_s)
+        if seen.kind == "truncated":
+            return max(deadline, self._last + GAP_S)
+        return deadline
 
     def _without_late(self, buffer: bytes, device: int, request: Request) -> bytes:
         """Take out answers to older requests of any device, as far as their form tells them from the present one."""
@@ -315,9 +328,9 @@ class RtuMaster:
         if began < sent + 0.9 * self._port.settings.silence_s:
             self.counters.early += 1
 
-    async def _after(self, quiet: float) -> bytes:
+    async def _after(self) -> bytes:
         """What follows an answer at once (adapters hand over a whole frame or a full FIFO, not single octets)."""
-        octets = await self._port.receive(self._last + quiet)
+        octets = await self._port.receive(self._last + self._quiet_s)
         if octets:
             self._last = self._port.time()
         return octets
@@ -328,11 +341,11 @@ class RtuMaster:
         if rest.find(bytes((device,)) + request.answer_header) >= 0:
             raise self._ambiguous(device, rest)
 
-    def _failure(self, device: int, request: Request, buffer: bytes, debts: _Debts, early: bool) -> PeerError:
+    def _failure(self, device: int, request: Request, buffer: bytes, early: bool) -> PeerError:
         """Count and describe why there is no answer; leave the quarantine as long as the real one may come."""
         seen = rtu.diagnose(buffer, device, request)
         if seen.settled:
-            debts.requests.clear()
+            self._debts[device].requests.clear()
             self._hold_until = 0.0
         if seen.kind == "crc":
             self.counters.crc += 1
