@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from firmware_sim.agenda import S
 from firmware_sim.branch import BranchSettings
 from firmware_sim.charger.settings import ChargerSettings
 from firmware_sim.circuit import Circuit
-from firmware_sim.energy_counter import to_wh
+from firmware_sim.energy_counter import from_wh, to_wh
 from firmware_sim.fault_table import FAULTS
 from firmware_sim.mains import MainsSettings
 from firmware_sim.vehicle.settings import VehicleSettings
@@ -26,6 +27,7 @@ from ports.charge_control import ContactorChanged, ControlFault
 from ports.energy import EnergySource
 from ports.errors import LocalError, PeerError
 from ports.trace import TraceEvent
+from tests.doubles import ManualClock
 from tests.firmware_sim.bench import START, Bench, on_bench
 
 
@@ -221,6 +223,19 @@ def test_names_are_taken_once() -> None:
             bench.plant.point("c9")
 
     on_bench(main)
+
+
+def test_a_question_first_lets_happen_what_is_due() -> None:
+    clock = ManualClock()
+    plant = Circuit(clock)  # nobody runs its agenda
+    connector = plant.add_connector("c1")
+    plant.set_contactor("c1", True)
+    plant.set_demand(connector.branch, (10_000, 0, 0))
+    plant.agenda.after(60 * S, lambda: plant.set_contactor("c1", False))
+    clock.advance(3600)
+    electrical = plant.point("c1").electrical()
+    assert electrical.current_a[0] == 0
+    assert electrical.energy_import_wh == to_wh(from_wh(Decimal(2300)) // 60)
 
 
 class Sluggish:

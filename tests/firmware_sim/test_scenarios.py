@@ -384,3 +384,22 @@ def test_an_offer_before_the_plug_never_exceeds_the_cable() -> None:
         assert [e.data["duty"] for e in bench.traced("pilot.output")] == [pytest.approx(20 / 0.6, abs=0.001)]
 
     on_bench(main, vehicle=VehicleSettings(cable_a=20))
+
+
+@pytest.mark.parametrize(
+    ("fault", "method"),
+    [
+        ("GroundFailure.residual_dc", "residual_trip"),
+        ("EmergencyStop", "emergency_stop"),
+        ("PowerLoss", "supply"),
+    ],
+)
+def test_the_hardware_opens_also_when_firmware_hangs(fault: str, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main(bench: Bench) -> None:
+        await bench.charge()
+        monkeypatch.setattr(bench.charger.board.machine, method, lambda _at, _what: [])
+        bench.inject(fault)
+        await bench.clock.sleep(0.04)
+        assert not bench.connector.branch.closed
+
+    on_bench(main)

@@ -55,6 +55,20 @@ def test_charge_for_a_time() -> None:
     on_bench(main)
 
 
+def test_an_interruption_does_not_prolong_the_time() -> None:
+    async def main(bench: Bench) -> None:
+        bench.vehicle.want(Seconds(1800))
+        await bench.charge()
+        began = next(e.at for e in bench.traced("pilot.vehicle") if e.data["phase"] == "charging")
+        await bench.charger.set_contactor(False)
+        await bench.clock.sleep(600)
+        await bench.charger.set_contactor(True)
+        await bench.vehicle.until(Phase.STOPPING)
+        assert bench.clock.monotonic() - began == pytest.approx(1800)
+
+    on_bench(main)
+
+
 def test_a_second_wish_charges_on() -> None:
     async def main(bench: Bench) -> None:
         bench.vehicle.want(Energy(Decimal(100)))
