@@ -1,6 +1,7 @@
 """Messages as XML, the form in which some backends hand over signed contract data (OPCP, `signedData`).
 
-Names and namespaces are those of the schemas. Signatures are over EXI fragments and survive the way through XML.
+Names and namespaces are those of the schemas; `v2g.exi.xml_form.to_xml` writes the same form. Signatures are over EXI
+fragments and survive the way through XML.
 """
 
 from __future__ import annotations
@@ -12,18 +13,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ports.errors import PeerError
-from v2g.exi.element import Element
 from v2g.exi.grammar import Complex, Member, Simple, Step
-from v2g.exi.schemas import SchemaSet, complex_grammar, grammar, message_class, schema, schema_set, type_key
-
-_PREFIXES = {  # for people; any would do
-    "urn:iso:15118:2:2013:MsgDef": "v2gci_d",
-    "urn:iso:15118:2:2013:MsgHeader": "v2gci_h",
-    "urn:iso:15118:2:2013:MsgBody": "v2gci_b",
-    "urn:iso:15118:2:2013:MsgDataTypes": "v2gci_t",
-    "http://www.w3.org/2000/09/xmldsig#": "xmlsig",
-    "urn:iso:std:iso:15118:-20:CommonTypes": "v2gci_ct",
-}
+from v2g.exi.schemas import SchemaSet, complex_grammar, grammar, message_class, schema, schema_set
 
 
 class XmlError(PeerError):
@@ -51,20 +42,6 @@ def from_xml(octets: bytes, schema_name: SchemaSet | str) -> Any:
         if (candidate.name, candidate.uri) == (name, uri):
             return _read_complex(root, candidate.types[0], name)
     raise XmlError(f"{{{uri}}}{name} is no document element of {schema_name}", octets)
-
-
-def to_xml(message: Element, schema_name: SchemaSet | str | None = None) -> bytes:
-    """Write a message, UTF-8 with an XML declaration. schema_name: only for classes that several sets share."""
-    key = type_key(type(message))
-    name = schema_set(schema_name or key.partition(".")[0])
-    root = next(root for root in schema(name).documents if root.types == (key,))
-    for uri in {root.uri, *schema(name).uris}:
-        if uri in _PREFIXES:
-            ElementTree.register_namespace(_PREFIXES[uri], uri)
-    element = ElementTree.Element(_tag(root.name, root.uri))
-    _write_complex(element, message)
-    text: bytes = ElementTree.tostring(element, encoding="UTF-8", xml_declaration=True)
-    return text
 
 
 @cache
@@ -135,40 +112,7 @@ def _read_simple(text: str, key: str, path: str) -> str | int | bytes:
             case _:
                 return int(text)
     except (ValueError, KeyError, binascii.Error) as error:
-        raise XmlError(f"{path}: {text[:80]!r} is no {simple.name}: {error}") from error
-
-
-def _write_complex(node: ElementTree.Element, message: Element) -> None:
-    for step in complex_grammar(type_key(type(message))).steps:
-        value = getattr(message, step.field) if step.field else None
-        for item in value if step.many and value else [value]:
-            if item is None or item == []:
-                continue
-            if step.kind == "attribute":
-                node.set(_tag(step.members[0].name, step.members[0].uri), _simple_text(item, step.members[0].type))
-            elif step.kind == "text":
-                node.text = _simple_text(item, step.members[0].type)
-            else:
-                _write_element(node, step, item)
-
-
-def _write_element(node: ElementTree.Element, step: Step, item: Any) -> None:
-    member = step.members[0]
-    if isinstance(item, Element):
-        member = next(member for member in step.members if member.type == type_key(type(item)))
-    child = ElementTree.SubElement(node, _tag(member.name, member.uri))
-    if isinstance(item, Element):
-        _write_complex(child, item)
-    else:
-        child.text = _simple_text(item, member.type)
-
-
-def _simple_text(value: Any, key: str) -> str:
-    simple = grammar(key)
-    if isinstance(value, bytes):
-        is_hex = isinstance(simple, Simple) and simple.kind == "hex"
-        return value.hex().upper() if is_hex else base64.b64encode(value).decode()
-    return str(value).lower() if isinstance(value, bool) else str(value)
+        raise XmlError(f"{path}: {text[:80]!r} is no {simple.name.rpartition('.')[2]}: {error}") from error
 
 
 def _tag(name: str, uri: str) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from functools import cache
 from typing import TypeAlias
 
 from v2g.certificates import CertificateError, describe, load
+from v2g.element_names import name_in
 from v2g.exi.element import Element
-from v2g.exi.schemas import complex_grammar, type_key
 
 Plain: TypeAlias = "Mapping[str, Plain] | list[Plain] | str | int | bytes"
 
@@ -86,16 +85,8 @@ def plain(element: Element) -> dict[str, Plain]:
         if isinstance(value, list):
             tree[field] = [_plain(item) for item in value]
         else:
-            name = _substitute(type(element), field, type(value)) if isinstance(value, Element) else field
-            tree[name] = _plain(value)
+            tree[name_in(element, field, value)] = _plain(value)
     return tree
-
-
-@cache
-def _substitute(owner: type, field: str, value: type) -> str:
-    """The element that stands for the head of a substitution group, e.g. SAScheduleList for SASchedules."""
-    step = next(step for step in complex_grammar(type_key(owner)).steps if step.field == field)
-    return next((member.name for member in step.members if member.name and member.type == type_key(value)), field)
 
 
 def _plain(value: object) -> Plain:

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from ports.errors import PeerError
 from v2g import sdp
 from v2g.capture import CapturedFrame, Sender
-from v2g.exi.codec import decode, deviations
+from v2g.exi.codec import decode, decode_fragment, deviations
 from v2g.exi.deviations import Deviation
 from v2g.exi.dialects import STANDARD, Dialect
 from v2g.exi.element import Element
 from v2g.exi.errors import ExiError
+from v2g.exi.generated.sap.types import supportedAppProtocolReq, supportedAppProtocolRes
 from v2g.session_schema import SessionSchema
 from v2g.session_signatures import SessionSignatures, SignatureReport
-from v2g.signed_elements import body_of
+from v2g.signed_elements import message_name
 from v2g.v2gtp import Frame, SkippedFrame, payload_type_name
 
 
@@ -24,6 +25,7 @@ class SessionFrame:
     """A frame and what is known about where it came from; a frame given as hex has no packet number and no time.
 
     schema: set when the payload is bare EXI of a known schema; otherwise the session tells.
+    fragment: the payload is an EXI fragment, the form that signatures are made over.
     """
 
     frame: Frame
@@ -32,6 +34,7 @@ class SessionFrame:
     stream: int | None = None
     sender: Sender | None = None
     schema: str | None = None
+    fragment: bool = False
 
     @classmethod
     def of(cls, captured: CapturedFrame) -> SessionFrame:
@@ -83,6 +86,8 @@ class SessionDecoder:
             return DecodedFrame(source, "", kind, None, source.sender, error=f"skipped: payload type {kind}")
         if kind.startswith("SDP"):
             return self._sdp(source)
+        if source.fragment:
+            return self._fragment(source)
         protocol = source.schema or ""
         try:
             protocol = protocol or self._schema.schema_of(frame.payload_type)
@@ -98,6 +103,16 @@ class SessionDecoder:
         report = self._signatures.check(message) if hasattr(message, "Header") else None
         return DecodedFrame(source, protocol, name, message, sender, deviations(message), report)
 
+    def _fragment(self, source: SessionFrame) -> DecodedFrame:
+        protocol, payload = source.schema or "", source.frame.payload
+        try:
+            name, value = decode_fragment(protocol, payload, strict=self.strict, dialect=self.dialect)
+        except PeerError as error:
+            return DecodedFrame(source, protocol, "fragment", None, source.sender, error=str(error))
+        if isinstance(value, Element):
+            return DecodedFrame(source, protocol, name, value, source.sender, deviations(value))
+        return DecodedFrame(source, protocol, name, None, source.sender, error=f"a simple value: {value!r}")
+
     def _sdp(self, source: SessionFrame) -> DecodedFrame:
         name = payload_type_name(source.frame.payload_type)
         sender = source.sender or (Sender.VEHICLE if "REQUEST" in name else Sender.STATION)
@@ -107,13 +122,11 @@ class SessionDecoder:
             return DecodedFrame(source, "sdp", name, None, sender, error=str(error))
 
     def _follow(self, message: Element) -> None:
-        match type(message).__name__:
-            case "supportedAppProtocolReq":
-                offers = message.AppProtocol  # type: ignore[attr-defined]
-                self._schema.offered({offer.SchemaID: offer.ProtocolNamespace for offer in offers})
-            case "supportedAppProtocolRes":
-                agreed = message.ResponseCode.startswith("OK")  # type: ignore[attr-defined]
-                self._schema.answered(message.SchemaID, agreed=agreed)  # type: ignore[attr-defined]
+        if isinstance(message, supportedAppProtocolReq):
+            self._schema.offered({offer.SchemaID: offer.ProtocolNamespace for offer in message.AppProtocol or []})
+        elif isinstance(message, supportedAppProtocolRes):
+            agreed = str(message.ResponseCode).startswith("OK")
+            self._schema.answered(message.SchemaID, agreed=agreed)
 
 
 def decode_frames(
@@ -125,13 +138,6 @@ def decode_frames(
         if frame.stream not in decoders:
             decoders[frame.stream] = SessionDecoder(protocol, dialect, strict)
         yield decoders[frame.stream].decode(frame)
-
-
-def message_name(message: Element) -> str:
-    """The name of what a message says: "CurrentDemandReq", also inside a V2G_Message."""
-    if getattr(message, "Body", message) is not message and message.Body.BodyElement is None:  # type: ignore[attr-defined]
-        return "V2G_Message with empty Body"
-    return body_of(message).name
 
 
 def _sender_of(name: str) -> Sender | None:

@@ -40,12 +40,15 @@ class SessionSignatures:
     """Follows the messages of one session in order."""
 
     def __init__(self) -> None:
-        self._contract: bytes | None = None
+        self._contract: list[bytes] = []
         self._mobility_operator: list[bytes] = []
 
     def check(self, message: Element) -> SignatureReport | None:
         """The verdict on a message's signature; None when it has none."""
-        name, body = body_of(message)
+        named = body_of(message)
+        if named is None:
+            return None
+        name, body = named
         self._remember(body)
         if getattr(getattr(message, "Header", None), "Signature", None) is None:
             return None
@@ -65,12 +68,14 @@ class SessionSignatures:
         return SignatureReport(None, signer, f"{problem} (tried {what}, {signer})", failed=True)
 
     def _remember(self, body: Any) -> None:
-        for holder in (body, getattr(body, "PnC_AReqAuthorizationMode", None)):
-            for field in ("ContractSignatureCertChain", "ContractCertificateChain"):
+        """The vehicle shows its contract: PaymentDetailsReq, CertificateUpdateReq of -2, AuthorizationReq of -20."""
+        for field in ("ContractSignatureCertChain", "ContractCertificateChain"):
+            for holder in (body, getattr(body, "PnC_AReqAuthorizationMode", None)):
                 chain = getattr(holder, field, None)
-                if chain is not None and holder is not None and "Res" not in type(holder).__name__:
-                    self._contract = chain.Certificate
-                    self._mobility_operator = list(chain.SubCertificates.Certificate) if chain.SubCertificates else []
+                if chain is not None and not hasattr(body, "ResponseCode"):
+                    sub_cas = getattr(chain.SubCertificates, "Certificate", None) or []
+                    self._contract = [c for c in (chain.Certificate,) if isinstance(c, bytes)]
+                    self._mobility_operator = [c for c in sub_cas if isinstance(c, bytes)]
 
 
 _Find = Callable[[SessionSignatures, Any], tuple[str, list[bytes]]]
@@ -88,7 +93,7 @@ def _own(what: str, *path: str) -> _Find:
 
 
 def _contract(session: SessionSignatures, body: Any) -> tuple[str, list[bytes]]:  # noqa: ARG001
-    return "the contract certificate", [session._contract] if session._contract else []  # noqa: SLF001
+    return "the contract certificate", session._contract  # noqa: SLF001
 
 
 def _mobility_operator(session: SessionSignatures, body: Any) -> tuple[str, list[bytes]]:  # noqa: ARG001

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from ports.errors import LocalError
+from v2g.element_names import element_name, name_in
 from v2g.exi.element import Element
 
 # the elements that a signature of a message must cover, wherever they stand in it
@@ -54,32 +54,36 @@ def schema_of(message: Element) -> str:
     return type(message).__module__.split(".")[-2]
 
 
-def body_of(message: Element) -> Named:
-    """What a message says: the body element of DIN and -2, the message itself in -20, with its name."""
-    body = getattr(message, "Body", message)
-    body = getattr(body, "BodyElement", body)
-    if body is None:
-        raise LocalError("the message has an empty Body")
-    return Named(element_name(body), body)
+def body_of(message: Element) -> Named | None:
+    """What a message says: the body element of DIN and -2, the message itself in -20; None when the Body is empty."""
+    named = Named(element_name(message), message)
+    for field in ("Body", "BodyElement"):
+        if field in named.element.__struct_fields__:
+            value = getattr(named.element, field)
+            if not isinstance(value, Element):
+                return None
+            named = Named(name_in(named.element, field, value), value)
+    return named
 
 
-def element_name(element: Element) -> str:
-    """The name of a message from its class: "AuthorizationReq" of AuthorizationReqType."""
-    return type(element).__name__.removesuffix("Type")
+def message_name(message: Element) -> str:
+    """The name of what a message says: "CurrentDemandReq", also inside a V2G_Message."""
+    body = body_of(message)
+    return body.name if body else f"{element_name(message)} with empty Body"
 
 
 def required_elements(message: Element) -> list[Named]:
     """The elements that the signature of this message must cover; empty when it signs nothing by the standard."""
-    name = body_of(message).name
-    names = SIGNED.get(schema_of(message), {}).get(name, ())
+    names = SIGNED.get(schema_of(message), {}).get(message_name(message), ())
     return [found for found in elements_of(message) if found.name in names]
 
 
 def elements_of(message: Element) -> Iterator[Named]:
     """Every element of a message except its header, outermost first."""
-    name, body = body_of(message)
-    yield Named(name, body)
-    yield from _inside(body)
+    body = body_of(message)
+    if body is not None:
+        yield body
+        yield from _inside(body.element)
 
 
 def _inside(element: Element) -> Iterator[Named]:

@@ -34,7 +34,7 @@ from v2g.exi.generated.xmldsig.types import (
     TransformType,
 )
 from v2g.signature_suites import ALL_SUITES, SUITES, PublicKey, Sign, Suite
-from v2g.signed_elements import Named, body_of, elements_of, required_elements, schema_of
+from v2g.signed_elements import Named, elements_of, message_name, required_elements, schema_of
 
 CANONICAL_EXI = "http://www.w3.org/TR/canonical-exi/"
 STANDARD = "standard"
@@ -76,7 +76,7 @@ def sign_message(message: Element, sign: Sign, suite: Suite) -> None:
     """
     elements = required_elements(message)
     if not elements:
-        raise LocalError(f"{body_of(message).name} has no element that is signed")
+        raise LocalError(f"{message_name(message)} has no element that is signed")
     taken = {getattr(found.element, "Id", None) for found in elements_of(message)}
     free = (name for number in range(1, len(taken) + len(elements) + 1) if (name := f"id{number}") not in taken)
     for _, element in elements:
@@ -84,7 +84,7 @@ def sign_message(message: Element, sign: Sign, suite: Suite) -> None:
             element.Id = next(free)  # type: ignore[attr-defined]
     header = getattr(message, "Header", None)
     if header is None:
-        raise LocalError(f"{body_of(message).name} has no Header to hold the signature")
+        raise LocalError(f"{message_name(message)} has no Header to hold the signature")
     header.Signature = sign_elements(elements, sign, suite, schema_of(message))
 
 
@@ -112,7 +112,7 @@ def verify_message(message: Element, key: PublicKey, suites: Collection[Suite] =
 
     Raises SignatureError, which names the message and the reference.
     """
-    name = body_of(message).name
+    name = message_name(message)
     signature = getattr(getattr(message, "Header", None), "Signature", None)
     if not isinstance(signature, SignatureType):
         raise SignatureError(f"{name} carries no signature")
@@ -138,6 +138,7 @@ def verify_elements(
 
     schema: the set whose grammar they are in. suites: what is accepted. Raises SignatureError.
     """
+    _check_complete(signature)
     signed_info = signature.SignedInfo
     suite = _suite_of(signed_info, key, suites)
     by_id = _by_id(elements)
@@ -152,6 +153,25 @@ def verify_elements(
             continue
         return Verified(suite, references, dialect)
     raise SignatureError(f"the signature value does not verify with the key given ({suite.name})", value)
+
+
+def _check_complete(signature: SignatureType) -> None:
+    """A decoder lets elements pass that lack mandatory fields or hold text instead of octets."""
+    info, value = signature.SignedInfo, signature.SignatureValue
+    required: list[tuple[str, object, type]] = [
+        ("SignedInfo", info, SignedInfoType),
+        ("SignatureValue", getattr(value, "value", None), bytes),
+        ("CanonicalizationMethod", getattr(info, "CanonicalizationMethod", None), CanonicalizationMethodType),
+        ("SignatureMethod", getattr(info, "SignatureMethod", None), SignatureMethodType),
+    ]
+    for reference in getattr(info, "Reference", None) or []:
+        required += [
+            ("DigestMethod", reference.DigestMethod, DigestMethodType),
+            ("DigestValue", reference.DigestValue, bytes),
+        ]
+    for name, found, kind in required:
+        if not isinstance(found, kind):
+            raise SignatureError(f"the signature has no usable {name}")
 
 
 def _suite_of(signed_info: SignedInfoType, key: PublicKey, suites: Collection[Suite]) -> Suite:
@@ -192,8 +212,7 @@ def _verify_reference(
     method = reference.DigestMethod.Algorithm
     if method != suite.digest_method:
         raise SignatureError(f"{where}: DigestMethod {method!r}, expected {suite.digest_method}")
-    transforms = reference.Transforms.Transform if reference.Transforms else []
-    for transform in transforms:
+    for transform in (reference.Transforms.Transform if reference.Transforms else None) or []:
         if transform.Algorithm != CANONICAL_EXI or transform.XPath:
             raise SignatureError(f"{where}: transform {transform.Algorithm!r}, expected {CANONICAL_EXI}")
     for dialect, octets in _element_forms(named, schema):
