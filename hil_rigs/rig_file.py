@@ -62,5 +62,5 @@ def load_rig(path: Path) -> RigFile:
             source.report(place, message)
     if source.problems:
         raise RigFileError(sorted(source.problems, key=lambda problem: problem.line))
-    warnings = tuple(Problem(path, source.line(place), place, message) for place, message in rarely_meant(rig))
-    return RigFile(path, rig, warnings, source)
+    warnings = [Problem(path, source.line(place), place, message) for place, message in rarely_meant(rig)]
+    return RigFile(path, rig, tuple(sorted(warnings, key=lambda warning: warning.line)), source)

@@ -41,6 +41,26 @@ def ports_found() -> list[str]:
     return sorted(stable.get(port.device, port.device) for port in list_ports.comports())
 
 
+def port_holder(path: Path) -> str | None:
+    """The process that has a port open, as far as we may see; the port itself is not touched."""
+    wanted = os.path.realpath(path)
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if str(link.readlink()) == wanted:
+                process = link.parent.parent
+                return f"process {process.name} ({(process / 'comm').read_text(encoding='utf-8').strip()})"
+        except OSError:  # not ours, or gone meanwhile
+            continue
+    return None
+
+
+def _group(path: Path) -> str:
+    try:
+        return path.group()
+    except KeyError:
+        return str(path.stat().st_gid)
+
+
 def _port(name: str, bus: SerialResource) -> Iterator[Finding]:
     if bus.port == "virtual":
         return
@@ -51,7 +71,9 @@ def _port(name: str, bus: SerialResource) -> Iterator[Finding]:
     elif not path.is_char_device():
         yield place, f"{bus.port} is not a serial port"
     elif not os.access(path, os.R_OK | os.W_OK):
-        yield place, f"no permission for {bus.port}: add yourself to the group {path.group()} and log in again"
+        yield place, f"no permission for {bus.port}: add yourself to the group {_group(path)} and log in again"
+    elif (holder := port_holder(path)) is not None:
+        yield place, f"{bus.port} is in use by {holder}"
 
 
 def _secret(name: str, key: str, file: Path | None, variable: str | None) -> Iterator[Finding]:

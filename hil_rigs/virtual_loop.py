@@ -236,10 +236,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
                 self.set_default_executor(ThreadPoolExecutor(thread_name_prefix="virtual"))
             executor = self._default_executor
             assert executor is not None  # noqa: S101 - for the type checker
+        work = executor.submit(func, *args)
         answer: asyncio.Future[T] = self.create_future()
         number = self._hold(f"an executor that runs {func!r}")
         answer.add_done_callback(lambda _: self._holds.pop(number))
-        work = executor.submit(func, *args)
         self._thread_results.append((work, answer))
         work.add_done_callback(self._work_is_done)
         return answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,23 @@ def test_a_missing_port_lists_the_ports_that_are_there(tmp_path: Path, monkeypat
     ]
     port.write_text("")
     assert "is not a serial port" in lacking(tmp_path, bus=f"{{kind: serial, port: {port}, baud: 9600, real: true}}")[0]
+
+
+def test_a_port_in_use_names_who_has_it(tmp_path: Path) -> None:
+    master, slave = os.openpty()
+    try:
+        port = os.ttyname(slave)
+        bus = f"{{kind: serial, port: {port}, baud: 9600, external: true}}"
+        assert lacking(tmp_path, bus=bus)[0].startswith(
+            f"4: resources.bus.port: {port} is in use by process {os.getpid()} ("
+        )
+        os.close(slave)
+        slave = -1
+        assert lacking(tmp_path, bus=bus) == []
+    finally:
+        os.close(master)
+        if slave >= 0:
+            os.close(slave)
 
 
 def test_ports_can_be_listed() -> None:

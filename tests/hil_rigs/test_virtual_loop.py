@@ -7,6 +7,7 @@ import math
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -150,6 +151,19 @@ def test_results_of_threads_come_in_the_order_of_submission() -> None:
         return order
 
     assert run_virtual(main(), start=START) == [0, 1, 2, 3, 4]
+
+
+def test_work_that_is_refused_leaves_no_hold() -> None:
+    async def main() -> bool:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        executor = ThreadPoolExecutor()
+        executor.shutdown()
+        with pytest.raises(RuntimeError, match="after shutdown"):
+            await loop.run_in_executor(executor, int)
+        return loop.is_held
+
+    assert run_virtual(main(), start=START) is False
 
 
 def test_an_error_in_a_thread_reaches_the_waiter() -> None:
