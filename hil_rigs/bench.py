@@ -1,0 +1,141 @@
+"""A rig that is up: every part built from the rig file, joined and started."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Protocol
+
+from firmware_sim.circuit import Circuit
+from gateway.authorisation import IdToken, ListEntry, LocalList
+from gateway.controller import Controller
+from gateway.forwarder import Forwarder
+from gateway.journal import Journal
+from gateway.policy import ConnectorSetup, GatewayIdentity, Policy
+from hil_rigs.resources import ChargerResource, FileKeyResource
+from hil_rigs.resources.signer import Pkcs11Resource
+from hil_rigs.rig import Connector, Rig
+from hil_rigs.rig_file import RigFile
+from hil_rigs.wiring.cpo import Backends, build_backends
+from hil_rigs.wiring.metering import Metering, build_metering
+from hil_rigs.wiring.plant import build_plant
+from hil_rigs.wiring.signing import build_signer
+from ocmf.terms import IdType
+from ports.clock import Clock
+from ports.errors import RigError
+from ports.signer import Signer
+from ports.trace import Tracer
+
+LIVE_PER_SAMPLE = 60  # a live reading so many times between two signed ones, but not more often than each second
+HEADROOM = Decimal("1.2")  # over the connector's rating: a register that is steeper has jumped
+
+
+class BootClock(Clock, Protocol):
+    """A clock that knows which boot its durations belong to."""
+
+    boot_id: str
+
+
+@dataclass(slots=True)
+class Bench:
+    """Everything of a rig, started."""
+
+    rig: Rig
+    clock: BootClock
+    plant: Circuit
+    metering: Metering
+    signer: Signer
+    backends: Backends
+    forwarder: Forwarder
+    controller: Controller
+    journal: Journal
+
+
+@asynccontextmanager
+async def open_bench(
+    rig_file: RigFile, clock: BootClock, folder: Path, tracer: Tracer, say: Callable[[str], None]
+) -> AsyncIterator[Bench]:
+    """Build and start a rig; leaving stops it in order. Journal and databases stay in `folder`.
+
+    say: takes lines for people (what had to be replaced by something lesser). Raises RigError, PeerError.
+    """
+    rig = rig_file.rig
+    async with AsyncExitStack() as stack:
+        plant = await stack.enter_async_context(build_plant(rig, clock, tracer))
+        metering = await build_metering(rig, plant, clock, tracer, stack)
+        # keys that only this run needs do not stay behind
+        private = Path(stack.enter_context(TemporaryDirectory(prefix="plugbench-")))
+        signer = build_signer(*_signer_resource(rig), private, clock, tracer, say)
+        stack.push_async_callback(signer.close)
+        backends = await build_backends(rig, folder, private, clock, tracer, stack)
+        await _register_keys(rig, backends, metering, signer)
+        journal_file = folder / "journal.db" if rig.gateway.journal == "auto" else Path(rig.gateway.journal)
+        journal = await Journal.open(journal_file, signer, clock, tracer=tracer)
+        forwarder = Forwarder(journal, backends.clients, clock, tracer=tracer)
+        controller = Controller(
+            _identity(rig, clock),
+            [_setup(rig, connector, plant, metering) for connector in rig.gateway.connectors],
+            journal,
+            forwarder,
+            _local_list(rig),
+            clock,
+            tracer=tracer,
+        )
+        stack.push_async_callback(controller.close)
+        await controller.start()
+        yield Bench(rig, clock, plant, metering, signer, backends, forwarder, controller, journal)
+
+
+def _signer_resource(rig: Rig) -> tuple[str, Pkcs11Resource | FileKeyResource]:
+    name = rig.gateway.connectors[0].signer
+    resource = rig.resources[name]
+    if not isinstance(resource, Pkcs11Resource | FileKeyResource):
+        raise RigError(f"gateway.connectors: {name} is no signer")
+    return name, resource
+
+
+async def _register_keys(rig: Rig, backends: Backends, metering: Metering, signer: Signer) -> None:
+    """What an operator does when a station is put up: the CPO learns which key signs for which meter."""
+    if not backends.embedded:
+        return
+    key = (await signer.identity()).public_key.hex()
+    for connector in rig.gateway.connectors:
+        meter = await metering.meters[connector.meter].identify()
+        for cpo in backends.embedded:
+            await cpo.receiver.register_key(rig.gateway.serial_number, meter.serial, key)
+
+
+def _identity(rig: Rig, clock: BootClock) -> GatewayIdentity:
+    release = version("plugbench")
+    return GatewayIdentity(
+        identification="Plugbench",
+        serial=rig.gateway.serial_number,
+        version=release,
+        controller_firmware=f"plugbench {release}",
+        boot_id=clock.boot_id,
+    )
+
+
+def _setup(rig: Rig, connector: Connector, plant: Circuit, metering: Metering) -> ConnectorSetup:
+    board = rig.resources[connector.board]
+    volts, phases = (board.voltage_v, board.phases) if isinstance(board, ChargerResource) else (230.0, 3)
+    rating_kw = Decimal(str(volts)) * phases * Decimal(str(connector.max_current_a)) / 1000
+    return ConnectorSetup(
+        control=plant.connectors[connector.id].charger,
+        meter=metering.meters[connector.meter],
+        point_id=connector.evse_id,
+        offered_a=connector.max_current_a,
+        max_power_kw=rating_kw * HEADROOM,
+        policy=Policy(
+            sample_s=connector.reading_interval_s, poll_s=max(1.0, connector.reading_interval_s / LIVE_PER_SAMPLE)
+        ),
+    )
+
+
+def _local_list(rig: Rig) -> LocalList:
+    return LocalList(ListEntry(token=IdToken(entry.id, IdType(entry.type))) for entry in rig.gateway.local_list)

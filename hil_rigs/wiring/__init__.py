@@ -1,0 +1,1 @@
+"""From a rig file to running parts: plant, lines and meters, signer, backends, gateway."""

@@ -1,0 +1,122 @@
+"""The backends of a rig: embedded ones are served by the run, others are only spoken to."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from backend_client.cpo_mqtt import CpoMqtt
+from backend_client.cpo_rest import CpoRest
+from backend_client.mqtt_session import Broker
+from backends.cpo import cpo_app
+from backends.cpo_mqtt import CpoMqttServer
+from backends.cpo_receiver import CpoReceiver
+from backends.cpo_store import prepare
+from backends.http_server import serve_asgi
+from backends.store.database import Database
+from hil_rigs.resources import CpoMqttResource, CpoRestResource
+from hil_rigs.rig import Rig
+from hil_rigs.wiring.broker import spawn_broker
+from hil_rigs.wiring.self_signed import self_signed
+from ports.backend import Backend
+from ports.clock import Clock
+from ports.errors import RigError
+from ports.trace import Tracer
+
+
+@dataclass(slots=True)
+class EmbeddedCpo:
+    """A CPO served by this run. url: where people and programs reach it."""
+
+    name: str
+    receiver: CpoReceiver
+    database: Database
+    url: str
+
+
+@dataclass(slots=True)
+class Backends:
+    """clients: what the gateway forwards to, by resource name. embedded: the servers of this run."""
+
+    clients: dict[str, Backend] = field(default_factory=dict)
+    embedded: list[EmbeddedCpo] = field(default_factory=list)
+
+
+async def build_backends(
+    rig: Rig, folder: Path, private: Path, clock: Clock, tracer: Tracer, stack: AsyncExitStack
+) -> Backends:
+    """Serve and connect what the gateway forwards to; what has to be closed is left on `stack`.
+
+    folder: for databases. private: for keys. Raises RigError.
+    """
+    backends = Backends()
+    for name in rig.gateway.backends:
+        resource = rig.resources[name]
+        if isinstance(resource, CpoRestResource):
+            client: Backend = await _rest(name, resource, backends, folder, private, clock, tracer, stack)
+        elif isinstance(resource, CpoMqttResource):
+            client = await _mqtt(name, resource, rig, backends, folder, clock, tracer, stack)
+        else:
+            raise RigError(f"gateway.backends: {name} is no CPO")
+        stack.push_async_callback(client.close)
+        backends.clients[name] = client
+    return backends
+
+
+async def _receiver(name: str, folder: Path, clock: Clock, tracer: Tracer) -> tuple[CpoReceiver, Database]:
+    database = Database(f"sqlite:///{folder / f'{name}.db'}", clock)
+    await database.write(prepare)
+    return CpoReceiver(database, clock, tracer=tracer), database
+
+
+async def _rest(
+    name: str,
+    resource: CpoRestResource,
+    backends: Backends,
+    folder: Path,
+    private: Path,
+    clock: Clock,
+    tracer: Tracer,
+    stack: AsyncExitStack,
+) -> CpoRest:
+    if resource.url != "embedded":
+        return CpoRest(resource.url, token_file=resource.bearer_file, ca_file=resource.ca_file)
+    receiver, database = await _receiver(name, folder, clock, tracer)
+    context, ca_file = self_signed(private / f"{name}.tls", clock) if resource.tls else (None, None)
+    server = await serve_asgi(cpo_app(receiver, database, clock), ssl=context, clock=clock)
+    stack.push_async_callback(server.close)
+    backends.embedded.append(EmbeddedCpo(name, receiver, database, server.url))
+    return CpoRest(server.url, ca_file=ca_file)
+
+
+async def _mqtt(
+    name: str,
+    resource: CpoMqttResource,
+    rig: Rig,
+    backends: Backends,
+    folder: Path,
+    clock: Clock,
+    tracer: Tracer,
+    stack: AsyncExitStack,
+) -> CpoMqtt:
+    if resource.broker == "spawn":
+        broker = await spawn_broker(folder / f"{name}.broker", clock, stack)
+        receiver, database = await _receiver(name, folder, clock, tracer)
+        stack.push_async_callback(database.close)
+        server = CpoMqttServer(receiver, broker, clock, prefix=resource.topic, tracer=tracer)
+        await server.start()
+        stack.push_async_callback(server.close)
+        backends.embedded.append(EmbeddedCpo(name, receiver, database, str(broker)))
+    else:
+        url = urlsplit(resource.broker)
+        secure = url.scheme == "mqtts"
+        broker = Broker(
+            url.hostname or "",
+            url.port or (8883 if secure else 1883),
+            username=resource.username,
+            password_file=resource.password_file,
+            ca_file=resource.ca_file,
+        )
+    return CpoMqtt(broker, rig.gateway.serial_number, clock, prefix=resource.topic)
