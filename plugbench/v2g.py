@@ -226,7 +226,7 @@ def _as_json(frame: DecodedFrame) -> dict[str, Any]:
     if isinstance(message, Element):
         tree = to_json(message, frame.name if source.fragment else None)
     else:
-        tree = {name: str(value) for name, value in _tree(frame).items()}
+        tree = {name: value.hex() if isinstance(value, bytes) else value for name, value in _tree(frame).items()}
     return {
         "number": source.number,
         "time": source.time,

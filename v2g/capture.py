@@ -23,7 +23,7 @@ from v2g.v2gtp import (
 )
 
 _SYNC = b"\x01\xfe"
-_TLS_HANDSHAKE = b"\x16\x03"
+_TLS_CONTENT_TYPES = range(20, 24)  # RFC 8446 5.1; the second octet of a record is 3
 
 
 class Sender(StrEnum):
@@ -147,7 +147,7 @@ def _add_datagram(capture: Capture, datagram: Datagram) -> None:
 
 def _add_connection(capture: Capture, connection: Connection) -> None:
     heads = [chunks[0].octets[:2] for chunks in connection.chunks.values() if chunks]
-    if _TLS_HANDSHAKE in heads:
+    if any(len(head) == 2 and head[0] in _TLS_CONTENT_TYPES and head[1] == 3 for head in heads):
         capture.tls.append(connection)
         return
     if not heads or not _is_v2g(connection, capture.stations):

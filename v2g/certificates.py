@@ -73,6 +73,19 @@ def load(octets: bytes) -> Certificate:
         raise CertificateError([problem], octets) from error
 
 
+def load_all(octets: bytes) -> list[Certificate]:
+    """Read every certificate of a PEM bundle, in file order; one of DER. Raises CertificateError when there is none."""
+    if not pem.detect(octets):
+        return [load(octets)]
+    try:
+        found = [load(der) for kind, _, der in pem.unarmor(octets, multiple=True) if kind == "CERTIFICATE"]
+    except ValueError as error:
+        raise CertificateError([Problem("PEM bundle", f"cannot be read: {error}")], octets) from error
+    if not found:
+        raise CertificateError([Problem("PEM bundle", "holds no certificate")], octets)
+    return found
+
+
 def describe(name: Name) -> str:
     """A distinguished name for people, most specific part first: "CN=V2G Root CA G2, DC=V2G, O=Hubject GmbH, C=DE"."""
     order = list(_SHORT_NAMES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections import Counter
 from pathlib import Path
 
 from ports.errors import RigError
@@ -36,7 +37,9 @@ def read_file(
         raise RigError(f"{path}: {error.strerror}") from error
     if is_capture(octets):
         capture = read_capture_file(path, key_log)
-        return [SessionFrame.of(frame) for frame in capture.frames], capture.notes
+        names = Counter(message.header.name for message in capture.homeplug)
+        notes = [f"{count} x HomePlug {name}" for name, count in names.items()]
+        return [SessionFrame.of(frame) for frame in capture.frames], notes + capture.notes
     return read_octets(octets, schema, str(path)), []
 
 

@@ -16,6 +16,8 @@ from ports.errors import PeerError
 from v2g.exi.grammar import Complex, Member, Simple, Step
 from v2g.exi.schemas import SchemaSet, complex_grammar, grammar, message_class, schema, schema_set
 
+MAX_OCTETS = 256 * 1024  # signed contract data have some 10 kB
+
 
 class XmlError(PeerError):
     """XML that is no message of the schema; names the element."""
@@ -27,6 +29,8 @@ def from_xml(octets: bytes, schema_name: SchemaSet | str) -> Any:
     schema_name: the set whose document element is expected. Mandatory fields that are missing are None: what is
     complete enough is for the caller to say (a `signedData` of the OPCP has no SessionID, for example).
     """
+    if len(octets) > MAX_OCTETS:
+        raise XmlError(f"XML has {len(octets)} octets, at most {MAX_OCTETS} allowed", octets[:64])
     try:
         text = octets.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
+settings.register_profile("v2g", deadline=None)  # the machine may be busy
+settings.load_profile("v2g")
 SHARED_DATA = Path(__file__).parents[3] / "shared" / "data"
 
 

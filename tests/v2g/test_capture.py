@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from ipaddress import IPv6Address
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from v2g.capture import Capture, ClearText, Sender, endpoint_text, read_capture
+from v2g.capture_file import CaptureError
 from v2g.capture_writer import CaptureWriter
 from v2g.v2gtp import Frame, PayloadType
 
@@ -103,6 +107,7 @@ def test_other_connections_are_left_out_and_tls_is_noted():
     capture = session((True, b"\x16\x03\x01\x00\x05hello"))
     assert [c.number for c in capture.tls] == [0]
     assert len(capture.frames) == 2
+    assert session((False, b"\x17\x03\x03\x00\x05hello"), discovery=False).tls
 
 
 def test_decrypted_octets_become_frames():
@@ -161,3 +166,24 @@ def written(rows) -> CaptureWriter:
         send = writer.udp if row["protocol"] == "SDP" else writer.tcp
         send(row["t"], row["direction"].startswith("ev"), bytes.fromhex(row["hex"]))
     return writer
+
+
+@settings(max_examples=200)
+@given(data=st.data())
+def test_changed_captures_give_frames_and_notes_or_a_documented_error(data):
+    """Flipped bits, lost, repeated and swapped blocks of a capture file."""
+    writer = CaptureWriter()
+    writer.udp(1.0, True, SDP_REQUEST)
+    for from_vehicle in (True, False, True):
+        writer.tcp(2.0, from_vehicle, ONE + TWO[:1600])
+    blocks = writer._blocks
+    for _ in range(data.draw(st.integers(0, 4))):
+        at = data.draw(st.integers(0, len(blocks)))
+        blocks[at : at + 1] = data.draw(st.sampled_from([[], blocks[at : at + 1] * 2, blocks[at::-1]]))
+    octets = bytearray(writer.octets())
+    for _ in range(data.draw(st.integers(0, 4))):
+        bit = data.draw(st.integers(0, len(octets) * 8 - 1))
+        octets[bit // 8] ^= 1 << bit % 8
+    with contextlib.suppress(CaptureError):
+        capture = read_capture(bytes(octets[: data.draw(st.integers(0, len(octets)))]))
+        assert all(bytes(frame.frame) for frame in capture.frames)

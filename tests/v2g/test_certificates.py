@@ -27,6 +27,7 @@ from v2g.certificates import (
     common_name,
     describe,
     load,
+    load_all,
     problems_of,
     public_key,
 )
@@ -316,6 +317,16 @@ def test_every_published_certificate_can_be_read_and_described(opcp_data: Path):
 def test_the_name_is_written_as_the_root_pool_writes_it(opcp_data: Path):
     root = load((opcp_data / "items/opcp-rcp-V2GRootCA-G2/root.der").read_bytes())
     assert describe(root.subject) == "CN=V2G Root CA G2, DC=V2G, O=Hubject GmbH, C=DE"
+
+
+def test_a_pem_bundle_gives_all_its_certificates(opcp_data: Path):
+    bundle = (opcp_data / "items/maeve-HUBOpenProvCert001/HUBOpenProvCert001.pem").read_bytes()
+    names = [common_name(certificate) for certificate in load_all(bundle)]
+    assert names == ["EMP77TWTW00002", "MO Sub2 CA QA G1.2.1", "MO Sub1 CA QA G1.2"]
+    assert len(load_all(pki()["leaf"].der)) == 1
+    for broken in (b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", b"-----BEGIN CERTIFICATE-----\n"):
+        with pytest.raises(CertificateError, match="PEM bundle"):
+            load_all(broken)
 
 
 def test_profiles_are_found_by_name():
