@@ -54,7 +54,7 @@ def _run(*command: str) -> None:
 
 
 def _copy_schemas(source: Path, target: Path) -> None:
-    """The schemas without xmldsig's DOCTYPE, whose DTD is on w3.org, and with xmldsig in every folder that imports it."""
+    """The schemas without xmldsig's DOCTYPE (its DTD is on w3.org), and xmldsig in every folder that imports it."""
     for path in source.rglob("*.xsd"):
         text = re.sub(rb"<!DOCTYPE.*?\]>", b"", path.read_bytes(), flags=re.DOTALL)
         folders = [path.relative_to(source).parent]
@@ -101,12 +101,11 @@ class Exificient:
                 line = json.dumps({"root": ROOTS[schema], "fragment": fragment, **tasks})
                 self.process.stdin.write(line + "\n")
             self.process.stdin.flush()
-            for _ in batch:
-                answer = self.process.stdout.readline()
-                if not answer:
-                    raise RigError("EXIficient's process died")
-                found: dict[str, str] = json.loads(answer)
-                yield found
+            # all of them, before a caller can stop half-way
+            answers = [self.process.stdout.readline() for _ in batch]
+            if "" in answers:
+                raise RigError("EXIficient's process died")
+            yield from map(json.loads, answers)
 
 
 def tree(xml: str) -> Any:

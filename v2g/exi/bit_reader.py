@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from v2g.exi.errors import TruncatedError, ValueEncodingError
-from v2g.exi.qnames import local_names
+from v2g.exi.qnames import QNameTable
 
 if TYPE_CHECKING:
     from v2g.exi.grammar import Schema
@@ -20,6 +20,8 @@ class BitReader:
     def __init__(self, schema: Schema, data: bytes) -> None:
         self.schema = schema
         self.data = data
+        self.qnames = QNameTable(schema)
+        self.met: list[tuple[str, str]] = []
         self.at = 0
         self.end = 8 * len(data)
         self.long_form = False
@@ -99,17 +101,24 @@ class BitReader:
             )
 
     def qname(self) -> tuple[str, str]:
-        """(namespace, local name)."""
-        uris = self.schema.uris
+        """(namespace, local name); kept in `met`."""
+        self.met.append(self._qname())
+        return self.met[-1]
+
+    def _qname(self) -> tuple[str, str]:
+        uris = self.qnames.uris
         index = self.bits(len(uris).bit_length())
         if index > len(uris):
             raise self.bad_value(f"namespace {index - 1} of {len(uris)}")
-        uri = uris[index - 1] if index else self.string()
-        names = local_names(self.schema, uri)
+        if not index:
+            uris.append(self.characters(self.unsigned()))
+        uri = uris[index - 1]
+        names = self.qnames.names(uri)
         start = self.at
         size = self.unsigned()
         if size:
-            return uri, self.characters(size - 1)
+            names.append(self.characters(size - 1))
+            return uri, names[-1]
         index = self.bits((len(names) - 1).bit_length()) if names else 0
         if index >= len(names):
             self.at = start

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from v2g.exi.bits import FLUSH, finish, flush, put_binary, put_integer, put_string, put_unsigned
-from v2g.exi.qnames import local_names
+from v2g.exi.qnames import QNameTable
 
 if TYPE_CHECKING:
     from v2g.exi.grammar import Schema
@@ -17,6 +17,7 @@ class BitWriter:
     def __init__(self, schema: Schema, *, empty_event: bool) -> None:
         self.schema = schema
         self.empty_event = empty_event
+        self.qnames = QNameTable(schema)
         self.a = 1
         self.out = bytearray()
 
@@ -39,20 +40,26 @@ class BitWriter:
 
     def qname(self, uri: str, local: str) -> None:
         """A qualified name, by its index in the string tables where it has one."""
-        uris = self.schema.uris
+        uris = self.qnames.uris
         if uri in uris:
             self.put(len(uris).bit_length(), uris.index(uri) + 1)
         else:
             self.put(len(uris).bit_length(), 0)
-            self.string(uri)
-        names = local_names(self.schema, uri)
+            self._literal(uri, 0)
+            uris.append(uri)
+        names = self.qnames.names(uri)
         if local in names:
             self.unsigned(0)
             self.put((len(names) - 1).bit_length(), names.index(local))
         else:
-            self.unsigned(len(local) + 1)
-            for character in local:
-                self.unsigned(ord(character))
+            self._literal(local, 1)
+            names.append(local)
+
+    def _literal(self, text: str, offset: int) -> None:
+        """A string that is not in its table: length + offset, then the characters."""
+        self.unsigned(len(text) + offset)
+        for character in text:
+            self.unsigned(ord(character))
 
     def finish(self, tail: tuple[int, int]) -> bytes:
         """The octets; tail: bits behind the end, if a decoder met some."""

@@ -61,11 +61,15 @@ class Extra(NamedTuple):
 
 
 class Raw(NamedTuple):
-    """How a value stood on the wire: `bits` in `width`, valid as long as the field still has `value`."""
+    """How a value stood on the wire: `bits` in `width`, valid as long as the field still has `value`.
+
+    names: qualified names in it, which the string tables of the stream learn.
+    """
 
     value: object
     bits: int
     width: int
+    names: tuple[tuple[str, str], ...] = ()
 
 
 class Memory:

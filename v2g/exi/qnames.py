@@ -25,8 +25,28 @@ INITIAL: dict[str, tuple[str, ...]] = {
 }
 
 
-def local_names(schema: Schema, uri: str) -> tuple[str, ...]:
-    """The string table of a namespace, empty if it has none."""
-    if uri in INITIAL:
-        return INITIAL[uri]
-    return schema.names[schema.uris.index(uri)] if uri in schema.uris else ()
+class QNameTable:
+    """The string tables of one stream: a name that is not in its table joins it for the rest of the stream."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self.uris = list(schema.uris)
+        self._names: dict[str, list[str]] = {}
+
+    def names(self, uri: str) -> list[str]:
+        """The local names of a namespace."""
+        if uri not in self._names:
+            known: tuple[str, ...] = ()
+            if uri in INITIAL:
+                known = INITIAL[uri]
+            elif uri in self.schema.uris:
+                known = self.schema.names[self.schema.uris.index(uri)]
+            self._names[uri] = list(known)
+        return self._names[uri]
+
+    def learn(self, uri: str, local: str) -> None:
+        """Add what is new in a name."""
+        if uri not in self.uris:
+            self.uris.append(uri)
+        if local not in self.names(uri):
+            self.names(uri).append(local)

@@ -130,7 +130,7 @@ class Reader(BitReader):
 
     def simple_element(self, simple: Simple, memory: Memory, event: int) -> Any:
         """Read an element of a simple type; what is irregular goes to the memory as raw bits."""
-        start, before = self.at, len(self.deviations)
+        start, before, met = self.at, len(self.deviations), len(self.met)
         self.long_form = False
         value: Any
         if self.bits(1):
@@ -141,7 +141,7 @@ class Reader(BitReader):
         if self.long_form:
             self.note("long form", start, "a value with redundant bits")
         if len(self.deviations) > before and any(found.kind != "limit" for found in self.deviations[before:]):
-            memory.values[event] = Raw(value, *self.span(start))
+            memory.values[event] = Raw(value, *self.span(start), tuple(self.met[met:]))
         return value
 
     def _simple_end(self, simple: Simple) -> None:
@@ -158,6 +158,7 @@ class Reader(BitReader):
         event = events[self._code(len(events))]
         while event in ("xsi:type", "xsi:nil", "AT(*)", "AT(untyped)"):
             if self._attribute_of_simple(event, start):
+                self._emptied(simple)
                 return Untyped("")
             if not self.bits(1):
                 value = self.value(simple)
@@ -183,6 +184,22 @@ class Reader(BitReader):
                 raise self.bad_event("a value after two texts")
         return Untyped(text)
 
+    def _emptied(self, simple: Simple) -> None:
+        """After xsi:nil="true": attributes and text until EE."""
+        self.state = f" ({simple.name}, after xsi:nil)"
+        closed = False
+        while self.bits(1):
+            start = self.at
+            events = second_level(first=not closed, attributes=not closed, has_end=True)
+            event = events[self._code(len(events))]
+            if event == "SE(*)":
+                raise self.bad_event(f"undeclared element {self.qname()}")
+            if event == "CH(untyped)":
+                closed = True
+                self.note("text", start, f"text {self.string()!r} after xsi:nil")
+            else:
+                self._attribute_of_simple(event, start)
+
     def _attribute_of_simple(self, event: Event, start: int) -> bool:
         """An attribute where the schema has none; True if xsi:nil ended the element."""
         if event == "xsi:type":
@@ -194,8 +211,6 @@ class Reader(BitReader):
             nil = self.bits(1)
             self.note("xsi:nil", start, f"xsi:nil {bool(nil)}")
             if nil:
-                if self.bits(1):
-                    raise self.bad_event("more than EE after xsi:nil")
                 return True
         else:
             uri, local = self.qname()

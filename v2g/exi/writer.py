@@ -246,6 +246,8 @@ class Contents:
         raw = self.memory.values.get(self.event)
         if raw is not None and raw.value == value and type(raw.value) is type(value):
             writer.put(raw.width, raw.bits)
+            for name in raw.names:
+                writer.qnames.learn(*name)
         elif isinstance(kind, Complex):
             writer.complex(kind, value)
         elif step.kind == "element":
