@@ -131,7 +131,8 @@ def devices_of(campaign: Campaign, fault: str, plant: Plant) -> list[LineDevice]
     """Two meters on the bus, and what the fault needs besides."""
     for device in (1, 2):
         campaign.meters.append(SimulatedMeter(MODEL, plant, device=device, settings=campaign.settings))
-    extra = [Babbler(campaign.settings, every_s=0.15, seed=campaign.seed)] if fault == "babbling device" else []
+    pause_s = 0.15 + 60 * campaign.settings.character_s  # longer than a poll, or nothing ever gets through
+    extra = [Babbler(campaign.settings, every_s=pause_s, seed=campaign.seed)] if fault == "babbling device" else []
     return [*campaign.meters, *extra]
 
 
