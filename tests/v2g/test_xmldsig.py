@@ -14,8 +14,10 @@ from v2g.exi.generated.iso2 import types as iso2
 from v2g.exi.generated.iso20_common import types as iso20
 from v2g.exi.generated.iso20_common_types.types import MessageHeaderType
 from v2g.exi.generated.xmldsig.types import SignatureType
+from v2g.exi.random_messages import RandomMessages
+from v2g.exi.schemas import SchemaSet
 from v2g.signature_suites import ED448, ISO2_SUITES, ISO20_SUITES, P256, P521, signer
-from v2g.signed_elements import Named, required_elements
+from v2g.signed_elements import SIGNED, Named, elements_of, required_elements
 from v2g.xmldsig import (
     SIGNED_INFO_IN_MESSAGE_GRAMMAR,
     SignatureError,
@@ -257,3 +259,32 @@ def test_our_own_mistakes_are_local_errors():
         signed(message)
     with pytest.raises(LocalError, match="has no Id"):
         sign_elements([Named("AuthorizationReq", authorization().Body.BodyElement)], bytes, P256, "iso2")
+
+
+@pytest.mark.parametrize("suite", [P256, P521, ED448], ids=lambda s: s.name)
+@pytest.mark.parametrize(("schema", "name"), [(schema, name) for schema in SIGNED for name in SIGNED[schema]])
+def test_random_messages_of_every_signed_kind(schema, name, suite):
+    """Made from the schema: sign, send, verify; then change something that is signed."""
+    source = RandomMessages(SchemaSet(schema), seed=sum(map(ord, name)))
+    done = 0
+    while done < 5:
+        message = random_message(source, schema, name)
+        if not required_elements(message):
+            continue  # AuthorizationReq of -20 with external identification, no SalesTariff, ...
+        done += 1
+        signed(message, suite)
+        again = decode(schema, encode(message))
+        assert verify(again, suite).dialects == []
+        required_elements(again)[0].element.Id += "x"
+        with pytest.raises(SignatureError):
+            verify(again, suite)
+
+
+def random_message(source: RandomMessages, schema: str, name: str):
+    body = source.value(f"{schema}.{name}Type")
+    message = iso2_message(body) if schema == "iso2" else body
+    message.Header.Signature = None
+    for number, (_, element) in enumerate(elements_of(message)):
+        if hasattr(element, "Id"):
+            element.Id = f"i{number}"
+    return message
