@@ -29,7 +29,7 @@ def make_folder(wanted: Path) -> Path:
 
 
 def write_records(folder: Path, records: Sequence[SignedRecord], key: PublicKey) -> list[Path]:
-    """One .ocmf file a record, one SAFE XML a transaction (begin and end), and the public key; returns the files."""
+    """One .ocmf file a record, one SAFE XML a transaction, and the public key; returns the files."""
     place = folder / "records"
     place.mkdir(exist_ok=True)
     files = []
@@ -43,10 +43,11 @@ def write_records(folder: Path, records: Sequence[SignedRecord], key: PublicKey)
         files[-1].write_text(record.ocmf, encoding="utf-8")
         transactions.setdefault(record.transaction_id, []).append(record)
     for number, (transaction_id, own) in enumerate(transactions.items(), start=1):
-        judged = [(number, _context(record), record.ocmf) for record in own if _context(record)]
-        if transaction_id and judged:
+        if transaction_id:
+            # all of them, also those between begin and end: otherwise the pages would seem to have a gap
+            values = [(number, _context(record), record.ocmf) for record in own]
             files.append(place / f"{_safe(transaction_id)}.xml")
-            files[-1].write_text(write_safe_xml(judged, key), encoding="utf-8")
+            files[-1].write_text(write_safe_xml(values, key), encoding="utf-8")
     return files
 
 

@@ -201,8 +201,9 @@ class TcpTransport(asyncio.Transport):
 
     def _hand_over(self, octets: bytes) -> None:
         assert self._incoming is not None  # noqa: S101 - joined before anything else
-        if isinstance(self._protocol, asyncio.BufferedProtocol):
-            buffer: Any = self._protocol.get_buffer(-1)
+        protocol: Any = self._protocol  # asyncio's own transports ask for no base class either (pymodbus has none)
+        if isinstance(protocol, asyncio.BufferedProtocol):
+            buffer: Any = protocol.get_buffer(-1)
             count = min(len(buffer), len(octets))
             if not count:
                 raise RuntimeError("get_buffer() returned an empty buffer")
@@ -210,14 +211,15 @@ class TcpTransport(asyncio.Transport):
             if count < len(octets):
                 self._inbox.appendleft(octets[count:])
             self._incoming.was_read(count)
-            self._protocol.buffer_updated(count)
-        elif isinstance(self._protocol, asyncio.Protocol):
+            protocol.buffer_updated(count)
+        else:
             self._incoming.was_read(len(octets))
-            self._protocol.data_received(octets)
+            protocol.data_received(octets)
 
     def _end_of_stream(self) -> None:
         self._eof_seen = True
-        if isinstance(self._protocol, asyncio.Protocol | asyncio.BufferedProtocol) and self._protocol.eof_received():
+        protocol: Any = self._protocol
+        if protocol.eof_received():
             return  # it wants to go on writing
         self.close()
 

@@ -30,7 +30,7 @@ async def spawn_broker(folder: Path, clock: Clock, stack: AsyncExitStack) -> Bro
         config = folder / "mosquitto.conf"
         config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nlog_dest stderr\n", encoding="utf-8")
         # as root it drops its privileges first: it could not open a log of its own in our folder
-        with log.open("ab") as output:  # noqa: ASYNC230 - once, before anything runs
+        with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
                 program, "-c", str(config), stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output
             )
