@@ -1,4 +1,4 @@
-"""A capture file in, the V2GTP frames of its sessions out, in order of time."""
+"""A capture file in, the V2GTP frames of its sessions out, in the order of the packets that completed them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 from ports.errors import PeerError
 from v2g import sdp
 from v2g.capture_file import CaptureFile
-from v2g.packets import Address, Datagram, Endpoint, Fragment, HomePlug, Segment, content_of
+from v2g.packets import Datagram, Endpoint, Fragment, HomePlug, Segment, content_of
 from v2g.tcp_streams import Chunk, Connection, connections_of
 from v2g.v2gtp import (
     HEADER_LENGTH,
@@ -65,8 +65,9 @@ class ClearText:
 class Capture:
     """What a capture holds.
 
-    frames: in order of time. homeplug: SLAC and other management messages. tls: encrypted connections, still closed.
-    secrets: TLS key log that the file carries. notes: everything that could not be used, for people.
+    frames: in the order of their packets. homeplug: SLAC and other management messages. tls: encrypted connections,
+    still closed. secrets: TLS key log that the file carries. notes: everything that could not be used, for people.
+    stations: addresses and ports announced by SDP.
     """
 
     frames: list[CapturedFrame] = field(default_factory=list)
@@ -97,7 +98,7 @@ class Capture:
         self._sort()
 
     def _sort(self) -> None:
-        self.frames.sort(key=lambda frame: (frame.time, frame.number))
+        self.frames.sort(key=lambda frame: frame.number)
 
 
 def read_capture(octets: bytes) -> Capture:
@@ -154,9 +155,10 @@ def _add_connection(capture: Capture, connection: Connection) -> None:
         return
     vehicle = _vehicle_of(connection, capture.stations)
     for source, chunks in connection.chunks.items():
-        target = next(end for end in connection.chunks if end != source)
+        target = next((end for end in connection.chunks if end != source), source)
         sender = Sender.VEHICLE if source == vehicle else Sender.STATION
-        reader = _DirectionReader(capture, f"stream {connection.number}, {sender}")
+        synced = connection.directions[source].started_with_syn
+        reader = _DirectionReader(capture, f"stream {connection.number}, {sender}", synced=synced)
         for number, time, frame in reader.read(chunks):
             capture.frames.append(CapturedFrame(number, time, connection.number, sender, source, target, frame))
 
@@ -174,44 +176,61 @@ def _vehicle_of(connection: Connection, stations: set[Endpoint]) -> Endpoint | N
         return connection.client
     for end in connection.chunks:
         if end in stations:
-            return next(other for other in connection.chunks if other != end)
+            return next((other for other in connection.chunks if other != end), None)
     return connection.first_sender
 
 
 class _DirectionReader:
-    """Frames of one direction; after octets that are missing or wrong it looks for the next header."""
+    """Frames of one direction.
 
-    def __init__(self, capture: Capture, where: str) -> None:
+    synced: the first octet starts a frame. After octets that the capture lacks it looks for the next header; a bad
+    header where one has to be ends the direction.
+    """
+
+    def __init__(self, capture: Capture, where: str, *, synced: bool) -> None:
         self._capture, self._where = capture, where
+        self._stream = FrameStream()
+        self._searching = not synced
+        self._lost = b""  # while searching: octets in which a header may still begin
+        self._skipped = 0
 
     def read(self, chunks: Iterable[Chunk]) -> Iterable[tuple[int, float, Frame]]:
-        stream, lost, searching, number = FrameStream(), b"", True, 0
+        """(packet number, time, frame) of every frame."""
+        chunks = iter(chunks)
+        number = 0
         for chunk in chunks:
-            number, octets = chunk.number, chunk.octets
+            number = chunk.number
             if chunk.missing:
-                self._note(
-                    number, f"{chunk.missing} octets are not in the capture, {stream.pending} before them unusable"
-                )
-                stream, searching, lost = FrameStream(), True, b""
-            if searching:
-                lost += octets
-                start = _find_header(lost)
-                if start is None:
-                    continue
-                if start:
-                    self._note(
-                        number, f"{start} octets before the next V2GTP header skipped: {lost[:start][:16].hex()}"
-                    )
-                octets, lost, searching = lost[start:], b"", False
+                before = self._stream.pending
+                self._note(number, f"{chunk.missing} octets are not in the capture, {before} before them unusable")
+                self._stream, self._searching = FrameStream(), True
+            octets = self._search(number, chunk.octets) if self._searching else chunk.octets
             try:
-                for frame in stream.receive(octets):
+                for frame in self._stream.receive(octets):
                     yield number, chunk.time, frame
-                stream.receive(b"")
+                self._stream.receive(b"")
             except HeaderError as error:
-                self._note(number, str(error))
+                unread = sum(len(rest.octets) for rest in chunks)
+                self._note(number, f"{error}; {unread} octets in later packets unread")
                 return
-        if stream.pending or lost:
-            self._note(number, f"ends {stream.pending or len(lost)} octets into a frame")
+        if self._searching and self._skipped + len(self._lost):
+            self._note(number, f"{self._skipped + len(self._lost)} octets without a V2GTP header")
+        elif self._stream.pending:
+            self._note(number, f"ends {self._stream.pending} octets into a frame")
+
+    def _search(self, number: int, octets: bytes) -> bytes:
+        """The octets from the next header on; nothing while there is none."""
+        octets = self._lost + octets
+        start = _find_header(octets)
+        if start is None:
+            kept = min(len(octets), HEADER_LENGTH - 1)
+            self._skipped += len(octets) - kept
+            self._lost = octets[len(octets) - kept :]
+            return b""
+        if start or self._skipped:
+            self._note(number, f"{self._skipped + start} octets before the next V2GTP header skipped")
+        self._searching, self._lost, self._skipped = False, b"", 0
+        return octets[start:]
 
     def _note(self, number: int, text: str) -> None:
         self._capture.notes.append(f"packet {number}, {self._where}: {text}")
@@ -230,9 +249,3 @@ def _find_header(octets: bytes) -> int | None:
                 return start
         start = octets.find(_SYNC, start + 1)
     return None
-
-
-def endpoint_text(end: Endpoint) -> str:
-    """ "[fe80::1]:15118" or "192.0.2.1:15118"."""
-    address: Address = end[0]
-    return f"[{address}]:{end[1]}" if address.version == 6 else f"{address}:{end[1]}"

@@ -47,7 +47,7 @@ class MmeHeader:
 
     @property
     def name(self) -> str:
-        """ "CM_SLAC_PARM_REQ", or "MME 0x1234" for types that are none of SLAC's."""
+        """As "CM_SLAC_PARM_REQ", or "MME 0x1234" for types that are none of SLAC's."""
         return Mme(self.kind).name if self.kind in tuple(Mme) else f"MME {self.kind:#06x}"
 
 

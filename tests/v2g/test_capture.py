@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from v2g.capture import Capture, ClearText, Sender, endpoint_text, read_capture
+from v2g.capture import Capture, ClearText, Sender, read_capture
 from v2g.capture_file import CaptureError
 from v2g.capture_writer import CaptureWriter
 from v2g.v2gtp import Frame, PayloadType
@@ -41,7 +41,7 @@ def test_a_session_comes_out_in_order_with_its_roles():
         (4.0, 0, "vehicle", ONE),
     ]
     assert capture.notes == []
-    assert endpoint_text(capture.frames[2].target) == "[fe80::5e]:61341"
+    assert capture.frames[2].target == (IPv6Address("fe80::5e"), 61341)
 
 
 def test_frames_split_and_glued_by_tcp():
@@ -63,6 +63,13 @@ def test_a_bad_header_ends_a_direction_and_is_noted_with_its_octets():
     assert "02fe800100000001" in capture.notes[0]
 
 
+def test_a_bad_header_at_the_start_is_a_bad_header():
+    capture = session((True, b"\x01\xfd\x80\x01\0\0\0\1x"), (True, ONE))
+    assert len(capture.frames) == 2
+    assert "inverse version 0xfd" in capture.notes[0]
+    assert capture.notes[0].endswith(f"{len(ONE)} octets in later packets unread")
+
+
 def test_after_a_loss_the_next_header_is_found():
     writer = CaptureWriter()
     for octets in (ONE, TWO, ONE, TWO):
@@ -73,7 +80,7 @@ def test_after_a_loss_the_next_header_is_found():
     capture = read_capture(writer.octets())
     assert [bytes(f.frame) for f in capture.frames] == [ONE, ONE, TWO]
     assert "1440 octets are not in the capture, 1440 before them unusable" in capture.notes[0]
-    assert "octets before the next V2GTP header skipped" in capture.notes[1]
+    assert "1128 octets before the next V2GTP header skipped" in capture.notes[1]
 
 
 def test_a_capture_that_starts_inside_a_frame_finds_the_next_one():
@@ -83,12 +90,17 @@ def test_a_capture_that_starts_inside_a_frame_finds_the_next_one():
     writer.tcp(2.0, False, ONE)
     del writer._blocks[:4]
     capture = read_capture(writer.octets())
-    assert [(f.sender, bytes(f.frame)) for f in capture.frames] == [
-        ("vehicle", ONE),
-        ("vehicle", TWO),
-        ("station", ONE),
-    ]
-    assert "skipped" in capture.notes[0]
+    frames = [(f.sender, bytes(f.frame)) for f in capture.frames]
+    assert frames == [("vehicle", ONE), ("vehicle", TWO), ("station", ONE)]
+    assert "2568 octets before the next V2GTP header skipped" in capture.notes[0]
+
+
+def test_octets_in_which_no_header_is_found_are_counted():
+    writer = CaptureWriter()
+    writer.tcp(1.0, False, ONE)
+    writer.tcp(1.0, True, b"\x80" * 2000)
+    del writer._blocks[:3]
+    assert read_capture(writer.octets()).notes == ["packet 3, stream 0, station: 2000 octets without a V2GTP header"]
 
 
 def test_who_is_the_vehicle_without_the_handshake():
