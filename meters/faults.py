@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from random import Random
 
 from ports.errors import RigError
 
@@ -73,11 +74,15 @@ FAULTS: dict[str, FaultKind] = {
 
 @dataclass(slots=True)
 class ActiveFault:
-    """A fault that is on. times: how often yet (None = until cleared). hits: how often it struck."""
+    """A fault that is on.
+
+    times: how often in all (None = until cleared). probability: of each chance to strike. hits: how often it struck.
+    """
 
     kind: FaultKind
     values: dict[str, float]
     times: int | None = None
+    probability: float = 1.0
     hits: int = 0
 
     def __getitem__(self, name: str) -> float:
@@ -85,13 +90,14 @@ class ActiveFault:
 
 
 class Faults:
-    """The faults of one meter."""
+    """The faults of one meter; several may be on at once. seed: of those that strike by chance."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int = 0) -> None:
+        self._random = Random(f"{seed}/meter faults")  # noqa: S311 - chance that repeats
         self.active: dict[str, ActiveFault] = {}
         self.hits: dict[str, int] = {}
 
-    def inject(self, name: str, times: int | None = None, **values: float) -> None:
+    def inject(self, name: str, times: int | None = None, probability: float = 1.0, **values: float) -> None:
         """Switch a fault on. Raises RigError: no such fault, no such parameter."""
         kind = FAULTS.get(name)
         if kind is None:
@@ -102,7 +108,7 @@ class Faults:
                     f"meter fault {name} has no parameter {key!r}; it has {', '.join(kind.parameters) or 'none'}"
                 )
         defaults = {key: parameter.default for key, parameter in kind.parameters.items()}
-        self.active[name] = ActiveFault(kind, defaults | values, times)
+        self.active[name] = ActiveFault(kind, defaults | values, times, probability)
 
     def clear(self, name: str | None = None) -> None:
         """Switch one off, or all."""
@@ -114,7 +120,7 @@ class Faults:
     def strikes(self, name: str) -> ActiveFault | None:
         """The fault, if it is on; counts the hit and switches off after the last one."""
         fault = self.active.get(name)
-        if fault is None:
+        if fault is None or (fault.probability < 1.0 and self._random.random() >= fault.probability):
             return None
         fault.hits += 1
         self.hits[name] = self.hits.get(name, 0) + 1

@@ -46,6 +46,7 @@ class SimulatedMeter:
         start: Decimal = Decimal(0),
         turnaround_s: float = 0.0,
         label: str = "",
+        seed: int = 0,
     ) -> None:
         step = last_digit(model.billing_point)
         if start < 0 or start % step:
@@ -53,7 +54,7 @@ class SimulatedMeter:
         self.model = model
         self.label = label or model.model
         self.device = model.serial.device if device is None else device
-        self.faults = Faults()
+        self.faults = Faults(seed)
         self.serial = serial
         self.firmware = firmware
         self._source = source

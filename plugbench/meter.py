@@ -44,7 +44,9 @@ def add_commands(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     sim.add_argument("--power", type=_decimal, default=Decimal(11000), metavar="W", help="constant power (11000)")
     sim.add_argument("--start", type=_decimal, default=Decimal(0), metavar="KWH", help="what the counter shows first")
     sim.add_argument("--serial", default="17042019", help="serial number")
-    sim.add_argument("--fault", action="append", default=[], metavar="NAME[,KEY=N][,times=N]", help="may be repeated")
+    sim.add_argument(
+        "--fault", action="append", default=[], metavar="NAME[,KEY=N][,times=N][,probability=P]", help="may be repeated"
+    )
     sim.add_argument("--for", dest="seconds", type=float, metavar="S", help="stop after so many seconds")
     sim.set_defaults(run=lambda args: asyncio.run(_sim(args)))
 
@@ -210,7 +212,8 @@ def _inject(meter: SimulatedMeter, text: str) -> None:
         except ValueError:
             raise RigError(f"--fault {text}: expected NAME or NAME,KEY=NUMBER, got {pair!r}") from None
     times = values.pop("times", None)
-    meter.faults.inject(name, int(times) if times is not None else None, **values)
+    probability = values.pop("probability", 1.0)
+    meter.faults.inject(name, int(times) if times is not None else None, probability, **values)
 
 
 # probe and models -----------------------------------------------------------------------------------------------

@@ -190,3 +190,24 @@ def test_the_fault_table_is_documented_and_checked() -> None:
     faults.inject("busy")
     faults.clear()
     assert faults.active == {}
+
+
+def test_faults_by_chance_repeat_with_their_seed() -> None:
+    def struck(seed: int) -> list[bool]:
+        faults = Faults(seed)
+        faults.inject("dead", times=5, probability=0.3)
+        return [faults.strikes("dead") is not None for _ in range(200)]
+
+    assert struck(1) == struck(1) != struck(2)
+    assert sum(struck(1)) == 5
+
+
+def test_faults_compose() -> None:
+    sim, _ = everything()
+    sim.faults.inject("late", delay_ms=250)
+    sim.faults.inject("bad_crc")
+    sim.faults.inject("wrong_id", by=3)
+    (answer,) = sim.hear(rtu.frame(42, encode_request(ReadRegisters(3, 100, 2))), 0.0)
+    assert answer.delay_s == 0.25
+    assert answer.octets[0] == 45
+    assert not rtu.is_frame(answer.octets)
