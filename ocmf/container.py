@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from ocmf.curves import Curve, curve_named
@@ -36,7 +37,7 @@ class UnknownFormatError(FormatError):
     """Something else than OCMF: no verdict about it is possible."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Record:
     """A record as it was received.
 
@@ -52,7 +53,7 @@ class Record:
     signature: Mapping[str, Any]
     deviations: tuple[str, ...]
 
-    @property
+    @cached_property
     def record_id(self) -> str:
         """SHA-256 of the payload in hex: one payload can have many valid signatures."""
         return payload_hash(self.payload)
@@ -64,7 +65,7 @@ class Record:
             return ""
         return str(value) if isinstance(value, str | Decimal) else json.dumps(value, default=str)
 
-    @property
+    @cached_property
     def version(self) -> tuple[int, int] | None:
         """FV as (major, minor); None when absent or not a version."""
         major, _, minor = self.string("FV").partition(".")
@@ -72,7 +73,7 @@ class Record:
             return None
         return (int(major[:4]), int((minor or "0")[:4]))
 
-    @property
+    @cached_property
     def page(self) -> tuple[str, int] | None:
         """PG as (context, number); None when absent or malformed."""
         text = self.string("PG")
@@ -81,7 +82,7 @@ class Record:
             return None
         return (context, int(number))
 
-    @property
+    @cached_property
     def source(self) -> tuple[str, str]:
         """Gateway (GS) and meter (MS): the stream that the page counts."""
         return (self.string("GS"), self.string("MS"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 # the field writes "1-b:1.8.0", "01-00:01.08.00.FF" and "01-00:B2.08.00*FF" alike
 _OBIS = re.compile(
@@ -39,6 +40,7 @@ class Register:
         return self.c in _COMPENSATED
 
 
+@lru_cache(maxsize=256)
 def parse_register(text: str) -> Register | None:
     """The register that RI names; None for text that is no OBIS code."""
     match = _OBIS.fullmatch(text.strip())

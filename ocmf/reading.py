@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Context, Decimal, Inexact
+from functools import cached_property
 from typing import Any
 
 # what read_value lets through never needs rounding: it would raise
@@ -15,10 +16,11 @@ _KEYS = ("TM", "TX", "RV", "RI", "RU", "RT", "CL", "EF", "ST")
 _TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)[,.](\d{3})(?:([+-])(\d\d):?(\d\d)|(Z))(?: ([A-Za-z]))?", re.ASCII
 )
-_TO_KWH: dict[str, Decimal] = {"kwh": Decimal(1), "wh": Decimal("1E-3"), "mwh": Decimal("1E+3")}
+_ONE = Decimal(1)
+_TO_KWH: dict[str, Decimal] = {"kwh": _ONE, "wh": Decimal("1E-3"), "mwh": Decimal("1E+3")}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RecordReading:
     """One reading of a received record; texts are "" and values None when absent or unreadable.
 
@@ -39,11 +41,13 @@ class RecordReading:
     error_flags: str
     status: str
 
-    @property
+    @cached_property
     def kwh(self) -> Decimal | None:
         """The value in kWh, exactly; None when the unit is no energy."""
         factor = _TO_KWH.get(self.unit.lower())
-        return None if self.value is None or factor is None else EXACT.multiply(self.value, factor)
+        if self.value is None or factor is None:
+            return None
+        return self.value if factor is _ONE else EXACT.multiply(self.value, factor)
 
 
 def read_time(text: str) -> tuple[datetime | None, str]:

@@ -39,7 +39,7 @@ def _begin_and_end(case: Case) -> Hits:
     if case.begin and case.end and case.begin.place >= case.end.place:
         yield "RD.TX", "the end stands before the begin"
     for item in case.all:
-        if item.reading.tx and item.reading.tx not in set(Tx):
+        if item.reading.tx and item.reading.tx not in _REASONS:
             yield item.path("TX"), f"{item.reading.tx!r} is no reason of table 7"
 
 
@@ -82,7 +82,7 @@ def _time_readable(case: Case) -> Hits:
 
 def _time_letter(case: Case) -> Hits:
     for item in case.ends:
-        if item.reading.time is not None and item.reading.time_status not in set("UISR"):
+        if item.reading.time is not None and item.reading.time_status not in _TIME_LETTERS:
             yield item.path("TM"), f"the status letter is {item.reading.time_status!r}, not U, I, S or R"
     if case.begin and case.end and case.begin.reading.time_status == "R" and case.end.reading.time_status != "R":
         yield case.end.path("TM"), "begin is in relative time, end is not"
@@ -225,6 +225,8 @@ def _contexts(case: Case) -> Hits:
             yield case.path(index, "TX"), "marked as end, but holds a begin"
 
 
+_REASONS = frozenset(reason.value for reason in Tx)
+_TIME_LETTERS = frozenset("UISR")
 _NEVER_BILLED = frozenset("MXS")
 _SOURCE_KEYS = ("MS", "GS", "CT", "CI", "LC", "CF")
 

@@ -118,16 +118,23 @@ def _fits(key: PublicKey, r: int, s: int, message: bytes, hash_name: str) -> boo
 
 def _algorithm(record: Record, findings: list[Finding]) -> tuple[Curve, str]:
     text = record.signature.get("SA", DEFAULT_ALGORITHM)
-    parts = text.split("-") if isinstance(text, str) else []
-    curve = curve_of_spelling("-".join(parts[1:-1])) if len(parts) >= 3 and parts[0].upper() == "ECDSA" else None
-    if curve is None or parts[-1].upper() not in _HASHES:
+    known = _named(text) if isinstance(text, str) else None
+    if known is None:
         raise UndecidableError(Reason.ALGORITHM, f"SA is {text!r}", record.text)
-    hash_name = parts[-1].upper()
+    curve, hash_name = known
     if not curve.in_table or hash_name != "SHA256":
         findings.append(_warn("algorithm", "SA", f"{text} is not in table 22", REFUSES_ONLY))
     elif text != curve.algorithm:
         findings.append(_warn("algorithm", "SA", f"{text} is spelled {curve.algorithm} in table 22", "accepted"))
-    return curve, hash_name
+    return known
+
+
+@lru_cache(maxsize=64)
+def _named(algorithm: str) -> tuple[Curve, str] | None:
+    """Curve and hash of SA, read leniently."""
+    parts = algorithm.upper().split("-")
+    curve = curve_of_spelling("-".join(parts[1:-1])) if len(parts) >= 3 and parts[0] == "ECDSA" else None
+    return (curve, parts[-1]) if curve is not None and parts[-1] in _HASHES else None
 
 
 def _key(key: PublicKey | str | bytes | None, curve: Curve) -> PublicKey:
