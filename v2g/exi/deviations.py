@@ -47,19 +47,6 @@ class Untyped(str):
     __slots__ = ()
 
 
-class Extra(NamedTuple):
-    """An event to write before the `at`-th event of an element (attributes and children counted).
-
-    kind "untyped attribute" is an unknown attribute written in the place of one with an invalid value.
-    """
-
-    at: int
-    kind: Literal["text", "mixed", "attribute", "untyped attribute", "xsi:type", "xsi:nil"]
-    uri: str = ""
-    name: str = ""
-    text: str = ""
-
-
 class Raw(NamedTuple):
     """How a value stood on the wire: `bits` in `width`, valid as long as the field still has `value`.
 
@@ -70,6 +57,21 @@ class Raw(NamedTuple):
     bits: int
     width: int
     names: tuple[tuple[str, str], ...] = ()
+
+
+class Extra(NamedTuple):
+    """An event to write before the `at`-th event of an element (attributes and children counted).
+
+    kind "untyped attribute" is an unknown attribute written in the place of one with an invalid value.
+    raw: the bits after the event code, if they were more than needed.
+    """
+
+    at: int
+    kind: Literal["text", "mixed", "attribute", "untyped attribute", "xsi:type", "xsi:nil"]
+    uri: str = ""
+    name: str = ""
+    text: str = ""
+    raw: Raw | None = None
 
 
 class Memory:

@@ -365,11 +365,20 @@ class Content:
         else:
             self.fields[step.field] = value
 
+    def _remember(self, kind: Any, start: int, *, uri: str = "", name: str = "", text: str = "") -> None:
+        """Keep an extra event; its bits too if they were more than needed. start: after the event code."""
+        raw = None
+        if self.reader.long_form:
+            self.reader.note("long form", start, f"{kind} with redundant bits")
+            raw = Raw(None, *self.reader.span(start), ((uri, name),) if name else ())
+        self.memory.extras.append(Extra(len(self.order), kind, uri, name, text, raw))
+
     def _text(self, kind: Any, start: int) -> None:
+        at, self.reader.long_form = self.reader.at, False
         text = self.reader.string()
         mixed = kind == "mixed"
         self.reader.note("text", start, f"text {text!r}" + (" in mixed content" if mixed else ""), valid=mixed)
-        self.memory.extras.append(Extra(len(self.order), kind, text=text))
+        self._remember(kind, at, text=text)
         self.closed = True
 
     def _second_level(self, found: tuple[Production, ...], start: int) -> bool:
@@ -382,7 +391,6 @@ class Content:
             has_end=any(production.step == len(kind.steps) for production in found),
         )
         event = events[reader._code(len(events))]  # noqa: SLF001 - two halves of one reader
-        at = len(self.order)
         match event:
             case "EE":
                 self._end(found, start)
@@ -392,7 +400,7 @@ class Content:
             case "xsi:nil":
                 self.nil = bool(reader.bits(1))
                 reader.note("xsi:nil", start, f"xsi:nil {self.nil}")
-                self.memory.extras.append(Extra(at, "xsi:nil", text=str(self.nil).lower()))
+                self.memory.extras.append(Extra(len(self.order), "xsi:nil", text=str(self.nil).lower()))
             case "AT(*)":
                 self._attribute("attribute", start)
             case "AT(untyped)":
@@ -419,20 +427,22 @@ class Content:
     def _switch(self, start: int) -> None:
         """xsi:type: go on in the grammar of another type, from its start."""
         reader = self.reader
+        at, reader.long_form = reader.at, False
         uri, local = reader.qname()
         key = next((key for name, space, key in reader.schema.types if (name, space) == (local, uri)), "")
         kind = grammar(key) if key else None
         if not isinstance(kind, Complex):
             raise reader.bad_event(f"xsi:type {{{uri}}}{local} is no complex type of {reader.schema.name}")
         reader.note("xsi:type", start, f"xsi:type {{{uri}}}{local}")
-        self.memory.extras.append(Extra(0, "xsi:type", uri, local))
+        self._remember("xsi:type", at, uri=uri, name=local)
         self.kind = kind
 
     def _attribute(self, kind: Any, start: int) -> None:
+        at, self.reader.long_form = self.reader.at, False
         uri, local = self.reader.qname()
         text = self.reader.string()
         self.reader.note("attribute", start, f"attribute {{{uri}}}{local}={text!r}")
-        self.memory.extras.append(Extra(len(self.order), kind, uri, local, text))
+        self._remember(kind, at, uri=uri, name=local, text=text)
 
     def _untyped_attribute(self, found: tuple[Production, ...], start: int) -> None:
         reader, kind = self.reader, self.kind
@@ -444,8 +454,12 @@ class Content:
             self._attribute("untyped attribute", start)
             return
         step = kind.steps[left[code]]
+        at, reader.long_form = reader.at, False
         text = reader.string()
         reader.note("untyped attribute", start, f"attribute {step.field}={text!r} as text")
+        if reader.long_form:
+            reader.note("long form", at, "a value with redundant bits")
+            self.memory.values[len(self.order)] = Raw(Untyped(text), *reader.span(at))
         self._take(left[code], step, Untyped(text))
 
     def build(self) -> Element:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from v2g.exi.deviations import Memory
+from v2g.exi.deviations import Memory, Raw
 from v2g.exi.errors import EncodeError
 from v2g.exi.grammar import Complex
 from v2g.exi.schemas import grammar, message_class
@@ -31,6 +31,7 @@ def read_relaxed(reader: Reader, root: Root) -> Any:
     attributes, elements = len(schema.attributes), len(schema.fragments)
     kind = _complex_type(root)
     values: dict[str, Any] = {}
+    memory = Memory()
     while True:
         reader.state = " (relaxed fragment grammar)"
         start = reader.at
@@ -42,10 +43,10 @@ def read_relaxed(reader: Reader, root: Root) -> Any:
         if step is None or step.field in values:
             reader.at = start
             raise reader.bad_event(f"attribute {{{uri}}}{local} in {root.name}")
-        values[step.field] = reader.string()
+        values[step.field] = _string(reader, memory, len(values))
     text = ""
     if code == attributes + elements + 3:
-        text = reader.string()
+        text = _string(reader, memory, len(values))
         start = reader.at
         code = reader.bits(content_width(schema)) + attributes + 1
     else:
@@ -58,8 +59,25 @@ def read_relaxed(reader: Reader, root: Root) -> Any:
     missing = {step.field: None for step in kind.steps}
     message = message_class(kind.key)(**{**missing, **values, "value": text})
     if reader.deviations:
-        message.__dict__["exi"] = Memory()
+        message.__dict__["exi"] = memory
     return message
+
+
+def _string(reader: Reader, memory: Memory, event: int) -> str:
+    start, reader.long_form = reader.at, False
+    text = reader.string()
+    if reader.long_form:
+        reader.note("long form", start, "a value with redundant bits")
+        memory.values[event] = Raw(text, *reader.span(start))
+    return text
+
+
+def _write_string(writer: BitWriter, memory: Memory, event: int, text: str) -> None:
+    raw = memory.values.get(event)
+    if raw is not None and raw.value == text:
+        writer.put(raw.width, raw.bits)
+    else:
+        writer.string(text)
 
 
 def write_relaxed(writer: BitWriter, root: Root, value: Any) -> None:
@@ -67,13 +85,16 @@ def write_relaxed(writer: BitWriter, root: Root, value: Any) -> None:
     schema = writer.schema
     kind = _complex_type(root)
     text = value if isinstance(value, str) else value.value
+    memory: Memory = getattr(value, "__dict__", {}).get("exi") or Memory()
+    event = 0
     if not isinstance(value, str):
         for step in kind.steps[: kind.attributes]:
             found = getattr(value, step.field)
             if found is not None:
                 code = schema.attributes.index(step.members[0][:2])
                 writer.put(first_width(schema), code)
-                writer.string(found)
+                _write_string(writer, memory, event, found)
+                event += 1
     if not isinstance(text, str):
         raise EncodeError(f"{schema.name} {root.name}: {text!r} is no text")
     attributes, elements = len(schema.attributes), len(schema.fragments)
@@ -81,7 +102,7 @@ def write_relaxed(writer: BitWriter, root: Root, value: Any) -> None:
         writer.put(first_width(schema), attributes + 1 + elements + 1)
         return
     writer.put(first_width(schema), attributes + elements + 3)
-    writer.string(text)
+    _write_string(writer, memory, event, text)
     writer.put(content_width(schema), elements + 1)
 
 

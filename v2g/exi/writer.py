@@ -180,6 +180,9 @@ class Contents:
             if self._is_empty_event(production, value):
                 self._escape("EE", found)
                 return
+            if isinstance(value, Untyped) and self.kind.steps[production.step].kind == "attribute":
+                self._untyped_attribute(found, production.step, value)
+                continue
             self.writer.put(len(found).bit_length(), code)
             self._write_step(production, value)
 
@@ -255,6 +258,33 @@ class Contents:
         else:
             writer.value(kind, value)
         writer.path.pop()
+        self._advance(number)
+
+    def _untyped_attribute(self, found: tuple[Production, ...], number: int, text: str) -> None:
+        """An attribute with text instead of its type: a code of the third level."""
+        self._escape("AT(untyped)", found)
+        left = [production.step for production in found if 0 <= production.step < self.kind.attributes]
+        self.writer.put(len(left).bit_length(), left.index(number))
+        raw = self.memory.values.get(self.event)
+        if raw is not None and raw.value == text:
+            self.writer.put(raw.width, raw.bits)
+        else:
+            self.writer.string(text)
+        self._advance(number)
+
+    def _rest(self, extra: Extra) -> None:
+        """What follows the event code of an extra event."""
+        if extra.raw:
+            self.writer.put(extra.raw.width, extra.raw.bits)
+            for name in extra.raw.names:
+                self.writer.qnames.learn(*name)
+            return
+        if extra.name:
+            self.writer.qname(extra.uri, extra.name)
+        if extra.kind != "xsi:type":
+            self.writer.string(extra.text)
+
+    def _advance(self, number: int) -> None:
         self.count = self.count + 1 if self.state == number + 1 else 1
         self.state = number + 1
         self.event += 1
@@ -293,29 +323,27 @@ class Contents:
         match extra.kind:
             case "mixed":
                 writer.put(len(found).bit_length(), len(found) - 1)
-                writer.string(extra.text)
+                self._rest(extra)
                 self.closed = True
             case "text":
                 self._escape("CH(untyped)", found)
-                writer.string(extra.text)
+                self._rest(extra)
                 self.closed = True
             case "attribute":
                 self._escape("AT(*)", found)
-                writer.qname(extra.uri, extra.name)
-                writer.string(extra.text)
+                self._rest(extra)
             case "untyped attribute":
                 self._escape("AT(untyped)", found)
                 left = sum(0 <= production.step < self.kind.attributes for production in found)
                 writer.put(left.bit_length(), left)
-                writer.qname(extra.uri, extra.name)
-                writer.string(extra.text)
+                self._rest(extra)
             case "xsi:nil":
                 self._escape("xsi:nil", found)
                 self.nil = extra.text == "true"
                 writer.put(1, self.nil)
             case "xsi:type":
                 self._escape("xsi:type", found)
-                writer.qname(extra.uri, extra.name)
+                self._rest(extra)
                 key = next(key for name, uri, key in writer.schema.types if (name, uri) == (extra.name, extra.uri))
                 self.kind = complex_grammar(key)
 
