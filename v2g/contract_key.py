@@ -142,18 +142,13 @@ def open_key(
     """
     _check_aad(envelope, aad)
     _public_octets(envelope, certificate_key, "the contract certificate's key")
+    check_form(envelope, sealed)
     octets = sealed.encrypted_private_key
 
     def wrong(text: str) -> ContractKeyError:
         return ContractKeyError(f"contract key envelope {envelope.name}: {text}", octets)
 
-    if len(octets) != envelope.field_length:
-        raise wrong(f"encrypted private key has {len(octets)} octets, expected {envelope.field_length}")
-    if len(sealed.dh_public_key) != envelope.dh_public_key_length:
-        raise wrong(f"DH public key has {len(sealed.dh_public_key)} octets, expected {envelope.dh_public_key_length}")
     try:
-        if envelope.curve is not None:  # before it reaches a token: an invalid point can leak the key there
-            ec.EllipticCurvePublicKey.from_encoded_point(envelope.curve, sealed.dh_public_key)
         secret = agree(sealed.dh_public_key)
     except ValueError as error:
         raise wrong(f"DH public key is no point of the curve ({error})") from error
@@ -174,6 +169,28 @@ def open_key(
     if key.public_key() != certificate_key:
         raise wrong("the private key does not belong to the contract certificate")
     return key
+
+
+def check_form(envelope: Envelope, sealed: SealedKey) -> None:
+    """Lengths and the point, which nobody may hand to a key before: an invalid point can leak it.
+
+    With a token that answers later: check, ask it, then `open_key(..., agree=lambda _: answer, ...)`.
+    Raises ContractKeyError.
+    """
+    lengths = (
+        ("encrypted private key", sealed.encrypted_private_key, envelope.field_length),
+        ("DH public key", sealed.dh_public_key, envelope.dh_public_key_length),
+    )
+    for what, octets, expected in lengths:
+        if len(octets) != expected:
+            text = f"contract key envelope {envelope.name}: {what} has {len(octets)} octets, expected {expected}"
+            raise ContractKeyError(text, octets)
+    if envelope.curve is not None:
+        try:
+            ec.EllipticCurvePublicKey.from_encoded_point(envelope.curve, sealed.dh_public_key)
+        except ValueError as error:
+            text = f"contract key envelope {envelope.name}: DH public key is no point of the curve ({error})"
+            raise ContractKeyError(text, sealed.dh_public_key) from error
 
 
 def _check_aad(envelope: Envelope, aad: bytes) -> None:

@@ -69,42 +69,74 @@ class Verified:
         return sorted({dialect for dialect in met if dialect != STANDARD})
 
 
-def sign_message(message: Element, sign: Sign, suite: Suite) -> None:
-    """Sign what the standard wants signed in a message and put the signature into its header.
+@dataclass(frozen=True, slots=True)
+class Unsigned:
+    """A signature that lacks its value: hand `octets` to the signer, give its answer to `complete`."""
+
+    signed_info: SignedInfoType
+    suite: Suite
+
+    @property
+    def octets(self) -> bytes:
+        """What is signed: the SignedInfo as a fragment. The signer hashes it (SHA-256 for P-256, SHA-512 for P-521)."""
+        return encode_fragment("xmldsig", "SignedInfo", self.signed_info)
+
+    def complete(self, answer: bytes) -> SignatureType:
+        """The signature. answer: DER or raw. Raises LocalError when it is neither."""
+        value = SignatureValueType(value=self.suite.raw_value(answer))
+        return SignatureType(SignedInfo=self.signed_info, SignatureValue=value)
+
+
+def prepare_message(message: Element, suite: Suite) -> Unsigned:
+    """The signature that the standard wants on a message, for a signer that takes its time:
+
+        unsigned = prepare_message(message, P256)
+        message.Header.Signature = unsigned.complete(await token.sign(unsigned.octets))
 
     Elements without Id get "id1", "id2", ... Raises LocalError when the message has nothing to sign.
     """
     elements = required_elements(message)
     if not elements:
         raise LocalError(f"{message_name(message)} has no element that is signed")
+    if getattr(message, "Header", None) is None:
+        raise LocalError(f"{message_name(message)} has no Header to hold the signature")
     taken = {getattr(found.element, "Id", None) for found in elements_of(message)}
     free = (name for number in range(1, len(taken) + len(elements) + 1) if (name := f"id{number}") not in taken)
     for _, element in elements:
         if not getattr(element, "Id", None):
             element.Id = next(free)  # type: ignore[attr-defined]
-    header = getattr(message, "Header", None)
-    if header is None:
-        raise LocalError(f"{message_name(message)} has no Header to hold the signature")
-    header.Signature = sign_elements(elements, sign, suite, schema_of(message))
+    return prepare_elements(elements, suite, schema_of(message))
 
 
-def sign_elements(elements: Iterable[Named], sign: Sign, suite: Suite, schema: str) -> SignatureType:
-    """A signature over elements, each with an Id. sign: gets the octets of the SignedInfo, see `Sign`."""
+def prepare_elements(elements: Iterable[Named], suite: Suite, schema: str) -> Unsigned:
+    """A signature over elements, each with an Id; schema: the set whose grammar they are in."""
+    references = [
+        ReferenceType(
+            URI=f"#{_id_of(found)}",
+            Transforms=TransformsType(Transform=[TransformType(Algorithm=CANONICAL_EXI)]),
+            DigestMethod=DigestMethodType(Algorithm=suite.digest_method),
+            DigestValue=suite.hash(encode_fragment(schema, found.name, found.element)),
+        )
+        for found in elements
+    ]
     signed_info = SignedInfoType(
         CanonicalizationMethod=CanonicalizationMethodType(Algorithm=CANONICAL_EXI),
         SignatureMethod=SignatureMethodType(Algorithm=suite.signature_method),
-        Reference=[
-            ReferenceType(
-                URI=f"#{_id_of(found)}",
-                Transforms=TransformsType(Transform=[TransformType(Algorithm=CANONICAL_EXI)]),
-                DigestMethod=DigestMethodType(Algorithm=suite.digest_method),
-                DigestValue=suite.hash(encode_fragment(schema, found.name, found.element)),
-            )
-            for found in elements
-        ],
+        Reference=references,
     )
-    value = suite.raw_value(sign(encode_fragment("xmldsig", "SignedInfo", signed_info)))
-    return SignatureType(SignedInfo=signed_info, SignatureValue=SignatureValueType(value=value))
+    return Unsigned(signed_info, suite)
+
+
+def sign_message(message: Element, sign: Sign, suite: Suite) -> None:
+    """Sign what the standard wants signed in a message and put the signature into its header."""
+    unsigned = prepare_message(message, suite)
+    message.Header.Signature = unsigned.complete(sign(unsigned.octets))  # type: ignore[attr-defined]
+
+
+def sign_elements(elements: Iterable[Named], sign: Sign, suite: Suite, schema: str) -> SignatureType:
+    """A signature over elements, each with an Id."""
+    unsigned = prepare_elements(elements, suite, schema)
+    return unsigned.complete(sign(unsigned.octets))
 
 
 def verify_message(message: Element, key: PublicKey, suites: Collection[Suite] = ALL_SUITES) -> Verified:

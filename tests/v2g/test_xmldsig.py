@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
@@ -21,6 +22,7 @@ from v2g.signed_elements import SIGNED, Named, elements_of, required_elements
 from v2g.xmldsig import (
     SIGNED_INFO_IN_MESSAGE_GRAMMAR,
     SignatureError,
+    prepare_message,
     sign_elements,
     sign_message,
     verify_elements,
@@ -130,6 +132,17 @@ def test_a_token_may_answer_raw_or_der():
     sign_message(message, token, P256)
     assert verify(message)
     assert asked == [encode_fragment("xmldsig", "SignedInfo", message.Header.Signature.SignedInfo)]
+
+
+async def test_a_token_may_take_its_time():
+    """The signer of a rig is asynchronous: what to sign and the signature are two steps."""
+    message = authorization()
+    unsigned = prepare_message(message, P256)
+    await asyncio.sleep(0)
+    message.Header.Signature = unsigned.complete(signer(KEYS[P256])(unsigned.octets))
+    assert verify(message)
+    with pytest.raises(LocalError, match="no signature of ECDSA P-256"):
+        unsigned.complete(b"timeout")
 
 
 def test_a_signed_info_in_the_grammar_of_the_message_is_accepted_and_named():
