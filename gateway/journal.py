@@ -331,6 +331,8 @@ class Journal:
         self._tracer(TraceEvent(self._clock.monotonic(), layer, event, source, data))
 
     def _trace_entry(self, event: str, entry: Entry) -> None:
+        if self._tracer is no_trace:
+            return
         self._trace(
             "journal",
             event,

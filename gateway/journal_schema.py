@@ -24,7 +24,7 @@ CREATE TABLE intent (
     boot_id TEXT NOT NULL,
     boottime REAL NOT NULL,
     previous TEXT NOT NULL,
-    record_id TEXT NOT NULL UNIQUE,
+    record_id TEXT NOT NULL,
     payload BLOB NOT NULL,
     UNIQUE (gateway, meter, context, number)
 ) STRICT;
@@ -54,7 +54,7 @@ WHEN EXISTS (SELECT 1 FROM {table} WHERE {same})
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only: this row of {table} exists'); END;
 """
 _SAME = {
-    "intent": "seq = NEW.seq OR record_id = NEW.record_id OR (gateway = NEW.gateway AND meter = NEW.meter"
+    "intent": "seq = NEW.seq OR (gateway = NEW.gateway AND meter = NEW.meter"
     " AND context = NEW.context AND number = NEW.number)",
     "signature": "seq = NEW.seq",
     "delivery": "backend = NEW.backend AND seq = NEW.seq",

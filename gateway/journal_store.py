@@ -24,6 +24,10 @@ _COLUMNS = (
 _FROM = "FROM intent i LEFT JOIN signature s ON s.seq = i.seq"
 
 
+# 16 MiB of log between copies into the file: pages that many commits touch are copied once
+CHECKPOINT_PAGES = 4096
+
+
 class JournalStore:
     """The file. Made with `open` (one writer) or `open_read_only` (any number of readers)."""
 
@@ -43,6 +47,7 @@ class JournalStore:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.execute("PRAGMA foreign_keys = ON")
+                connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
                 migrate(path, connection)
             except BaseException:
                 connection.close()

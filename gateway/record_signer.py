@@ -7,7 +7,7 @@ from pathlib import Path
 from gateway.journal_entry import Entry, Signed
 from ocmf.container import join
 from ocmf.keys import decode_public_key
-from ocmf.verify import InvalidRecordError, UndecidableError, verify_record
+from ocmf.verify import InvalidSignatureError, verify_signature
 from ports.errors import RigError
 from ports.signer import Signer, SignerIdentity
 
@@ -35,10 +35,10 @@ class RecordSigner:
                 f"{identity.description} holds another key than the one that signed {self._journal}; "
                 "bring the right token, or open the journal with the new key accepted"
             )
-        record = join(entry.payload, await self._signer.sign(entry.payload), identity.curve)
+        der = await self._signer.sign(entry.payload)
         try:
-            verify_record(record, decode_public_key(identity.public_key))
-        except (InvalidRecordError, UndecidableError) as error:
+            verify_signature(entry.payload, der, decode_public_key(identity.public_key))
+        except InvalidSignatureError as error:
             raise RigError(f"the signature that {identity.description} made was thrown away: {error}") from error
         self._identity, self._key = identity, key
-        return Signed(entry.seq, key, record.rpartition("|")[2])
+        return Signed(entry.seq, key, join(entry.payload, der, identity.curve).rpartition("|")[2])
