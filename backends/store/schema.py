@@ -156,3 +156,44 @@ AUDIT = sa.Table(
     sa.Column("before", sa.JSON),
     sa.Column("after", sa.JSON),
 )
+
+PKI_REALMS = sa.Table(
+    "pki_realms",
+    METADATA,
+    sa.Column("realm", sa.String(64), primary_key=True),  # one set of roots and everything below them
+    sa.Column("preset", sa.String(64), nullable=False),
+    sa.Column("algorithm", sa.String(16), nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
+)
+
+PKI_CERTIFICATES = sa.Table(
+    "pki_certificates",
+    METADATA,
+    sa.Column("sequence", ROW_ID, sa.Identity(), primary_key=True),
+    sa.Column("fingerprint", sa.String(64), nullable=False, unique=True),  # SHA-256 of the DER, hex
+    sa.Column("realm", sa.String(64), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),  # v2g-root, cpo-sub1, ..., secc, contract, ocsp
+    sa.Column("issuer", sa.String(64), nullable=False),  # fingerprint of the issuer's certificate; a root's own
+    sa.Column("serial", sa.String(40), nullable=False),  # lower-case hex of the integer
+    sa.Column("common_name", sa.String(64), nullable=False, index=True),
+    sa.Column("certificate", sa.LargeBinary, nullable=False),
+    sa.Column("valid_from", sa.BigInteger, nullable=False),
+    sa.Column("valid_to", sa.BigInteger, nullable=False),
+    sa.Column("key_reference", sa.String(200), nullable=False),  # "" when the key is not ours
+    sa.Column("owner", sa.String(128), nullable=False),
+    sa.Column("bad", sa.String(32), nullable=False),  # variant made wrong on purpose, "" normally
+    sa.Column("issued", sa.BigInteger, nullable=False),
+    sa.Column("revoked", sa.BigInteger),
+    sa.Column("reason", sa.String(32)),  # RFC 5280 5.3.1, as asn1crypto spells it
+    sa.UniqueConstraint("issuer", "serial", name="uq_pki_certificates_serial"),
+    sa.Index("ix_pki_certificates_kind", "realm", "kind"),
+)
+
+PKI_END_ENTITIES = sa.Table(
+    "pki_end_entities",  # announced before they enrol
+    METADATA,
+    sa.Column("common_name", sa.String(64), primary_key=True),
+    sa.Column("client_id", sa.String(128), nullable=False),
+    sa.Column("body", sa.JSON, nullable=False),
+    sa.Column("stored", sa.BigInteger, nullable=False),
+)

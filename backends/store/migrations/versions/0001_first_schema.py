@@ -71,6 +71,50 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", name=op.f("uq_events_id")),
     )
     op.create_table(
+        "pki_realms",
+        sa.Column("realm", sa.String(length=64), nullable=False),
+        sa.Column("preset", sa.String(length=64), nullable=False),
+        sa.Column("algorithm", sa.String(length=16), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("realm", name=op.f("pk_pki_realms")),
+    )
+    op.create_table(
+        "pki_certificates",
+        sa.Column(
+            "sequence", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), sa.Identity(always=False), nullable=False
+        ),
+        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("realm", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("issuer", sa.String(length=64), nullable=False),
+        sa.Column("serial", sa.String(length=40), nullable=False),
+        sa.Column("common_name", sa.String(length=64), nullable=False),
+        sa.Column("certificate", sa.LargeBinary(), nullable=False),
+        sa.Column("valid_from", sa.BigInteger(), nullable=False),
+        sa.Column("valid_to", sa.BigInteger(), nullable=False),
+        sa.Column("key_reference", sa.String(length=200), nullable=False),
+        sa.Column("owner", sa.String(length=128), nullable=False),
+        sa.Column("bad", sa.String(length=32), nullable=False),
+        sa.Column("issued", sa.BigInteger(), nullable=False),
+        sa.Column("revoked", sa.BigInteger(), nullable=True),
+        sa.Column("reason", sa.String(length=32), nullable=True),
+        sa.PrimaryKeyConstraint("sequence", name=op.f("pk_pki_certificates")),
+        sa.UniqueConstraint("fingerprint", name=op.f("uq_pki_certificates_fingerprint")),
+        sa.UniqueConstraint("issuer", "serial", name="uq_pki_certificates_serial"),
+    )
+    with op.batch_alter_table("pki_certificates", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_pki_certificates_common_name"), ["common_name"], unique=False)
+        batch_op.create_index("ix_pki_certificates_kind", ["realm", "kind"], unique=False)
+
+    op.create_table(
+        "pki_end_entities",
+        sa.Column("common_name", sa.String(length=64), nullable=False),
+        sa.Column("client_id", sa.String(length=128), nullable=False),
+        sa.Column("body", sa.JSON(), nullable=False),
+        sa.Column("stored", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("common_name", name=op.f("pk_pki_end_entities")),
+    )
+    op.create_table(
         "provisioning",
         sa.Column("pcid_key", sa.String(length=18), nullable=False),
         sa.Column("pcid", sa.String(length=18), nullable=False),
@@ -200,6 +244,13 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_provisioning_valid_to"))
 
     op.drop_table("provisioning")
+    op.drop_table("pki_end_entities")
+    with op.batch_alter_table("pki_certificates", schema=None) as batch_op:
+        batch_op.drop_index("ix_pki_certificates_kind")
+        batch_op.drop_index(batch_op.f("ix_pki_certificates_common_name"))
+
+    op.drop_table("pki_certificates")
+    op.drop_table("pki_realms")
     op.drop_table("events")
     with op.batch_alter_table("contracts", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_contracts_pcid_key"))

@@ -1,0 +1,1 @@
+"""Certificate authorities of Plug & Charge: issuing by profiles, EST, OCSP, CRLs, revocation status."""
