@@ -245,7 +245,7 @@ class Journal:
         for draft, stored in batch.drafts:
             try:
                 entry = _entry(draft, seq + 1, heads.get(draft.stream, Head()))
-            except PlugbenchError as error:
+            except Exception as error:  # noqa: BLE001 - the fault of one draft must not stop the others
                 _fail(stored, error)
                 continue
             heads[draft.stream], seq = heads.get(draft.stream, Head()).after(entry), entry.seq
@@ -258,10 +258,14 @@ class Journal:
                 [signed for signed, _ in batch.signatures],
                 [delivery for delivery, _ in batch.deliveries],
             )
-        except JournalError as error:
+        except Exception as error:
             self._trace("journal", "journal.refused", str(self.path), why=str(error))
             for _, stored in built:
                 _fail(stored, error)
+            if not isinstance(error, JournalError):
+                for done in kept:
+                    _fail(done, error)
+                raise
             if built and kept:  # short of room, what is signed already goes first
                 await self._commit(_Batch([], batch.signatures, batch.deliveries))
                 return

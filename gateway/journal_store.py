@@ -24,6 +24,8 @@ _COLUMNS = (
 _FROM = "FROM intent i LEFT JOIN signature s ON s.seq = i.seq"
 
 
+ROWS_PER_STATEMENT = 256
+
 # 16 MiB of log between copies into the file: pages that many commits touch are copied once
 CHECKPOINT_PAGES = 4096
 
@@ -104,22 +106,22 @@ class JournalStore:
         with self._errors():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                self._connection.executemany(
-                    "INSERT INTO intent VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", [_intent_row(entry) for entry in intents]
-                )
-                self._connection.executemany(
-                    "INSERT INTO signature VALUES (?,?,?)",
-                    [(signed.seq, signed.public_key, signed.section) for signed in signatures],
-                )
-                self._connection.executemany(
-                    "INSERT INTO delivery VALUES (?,?,?,?)",
-                    [(row.backend, row.seq, row.outcome, row.detail) for row in deliveries],
-                )
+                self._insert("intent", [_intent_row(entry) for entry in intents])
+                self._insert("signature", [(signed.seq, signed.public_key, signed.section) for signed in signatures])
+                self._insert("delivery", [(row.backend, row.seq, row.outcome, row.detail) for row in deliveries])
                 self._connection.execute("COMMIT")
             except sqlite3.Error:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+
+    def _insert(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+        """All rows in one statement: every statement gives the interpreter's lock away and has to get it back."""
+        for first in range(0, len(rows), ROWS_PER_STATEMENT):
+            some = rows[first : first + ROWS_PER_STATEMENT]
+            places = ",".join(["(" + ",".join("?" * len(some[0])) + ")"] * len(some))
+            statement = f"INSERT INTO {table} VALUES {places}"  # noqa: S608 - table is one of our three literals
+            self._connection.execute(statement, [value for row in some for value in row])
 
     def heads(self) -> dict[Stream, Head]:
         """The end of every stream."""

@@ -95,11 +95,12 @@ async def test_a_payload_that_cannot_be_built_takes_no_page(tmp_path: Path) -> N
     def refuse(place: Place) -> bytes:
         raise LocalError(f"no reading for {place.page}")
 
-    bad = Draft(stream=STREAM, kind="Transaction.Begin", build=refuse)
-    results = await asyncio.gather(
-        journal.store(draft()), journal.store(bad), journal.store(draft()), return_exceptions=True
-    )
-    assert isinstance(results[1], LocalError)
+    def fail(place: Place) -> bytes:
+        raise KeyError(place.page)
+
+    bad = [Draft(stream=STREAM, kind="Transaction.Begin", build=build) for build in (refuse, fail)]
+    results = await asyncio.gather(*(journal.store(one) for one in (draft(), *bad, draft())), return_exceptions=True)
+    assert [type(result).__name__ for result in results] == ["Pending", "LocalError", "KeyError", "Pending"]
     assert [entry.page for entry in await journal.entries()] == ["T1", "T2"]
     await journal.close()
 
