@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import statistics
+import time
 from collections.abc import Sequence
 from random import Random
 
@@ -57,9 +58,7 @@ def _frame_ends(report: Report, settings: SerialSettings) -> None:
         ideal = 17 * settings.character_s + settings.silence_s
         seen = []
         for _ in range(ROUNDS):
-            begin = boottime()
-            while boottime() < begin + 1.2 * settings.silence_s:
-                pass
+            time.sleep(1.2 * settings.silence_s)
             begin = boottime()
             os.write(fd, bytes(8))
             got = 0

@@ -23,7 +23,8 @@ class PtyPair:
     """An open pty in packet mode; the slave end is kept open so that settings survive its users.
 
     fd: the master end, non-blocking. path: the slave's device file. notice_fd: readable when the slave was opened or
-    closed. users: how many have it open.
+    closed, -1 when the kernel has none left: then one user is taken for granted, who must flush old input himself.
+    users: how many have it open.
     """
 
     def __init__(self, settings: SerialSettings) -> None:
@@ -31,7 +32,9 @@ class PtyPair:
         self.path = os.ttyname(self._slave)
         self.users = 0
         self.notice_fd: int = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        if self.notice_fd < 0 or _libc.inotify_add_watch(self.notice_fd, self.path.encode(), _IN_OPEN | _IN_CLOSE) < 0:
+        if self.notice_fd < 0:  # /proc/sys/fs/inotify/max_user_instances, often 128
+            self.users = 1
+        elif _libc.inotify_add_watch(self.notice_fd, self.path.encode(), _IN_OPEN | _IN_CLOSE) < 0:
             code = ctypes.get_errno()
             self.close()
             raise RigError(f"cannot watch {self.path}: {os.strerror(code)} (see /proc/sys/fs/inotify)")
@@ -44,8 +47,15 @@ class PtyPair:
         attributes.apply(self._slave)
         fcntl.ioctl(self.fd, termios.TIOCPKT, struct.pack("i", 1))
 
+    @property
+    def fds(self) -> list[int]:
+        """What to watch for input."""
+        return [self.fd] if self.notice_fd < 0 else [self.fd, self.notice_fd]
+
     def see_users(self) -> None:
         """Take note of opens and closes; a new user shall not read what others left."""
+        if self.notice_fd < 0:
+            return
         try:
             events = os.read(self.notice_fd, 4096)
         except BlockingIOError:

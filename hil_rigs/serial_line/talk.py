@@ -40,10 +40,14 @@ class Period:
     horizon: float = -1.0
     """until then the slowest receiver may still be sampling"""
     _sampled: dict[tuple[int, SerialSettings], list[Character]] = field(default_factory=dict)
-    _taken: dict[int, int] = field(default_factory=dict)
+    _taken_until: dict[int, float] = field(default_factory=dict)
 
     def add(self, tx: Tx, parties: Iterable[SerialSettings]) -> float:
         """Add a transmission; returns how long after its end a mismatched receiver may still be sampling (s)."""
+        parties = list(parties)
+        # in endless talk, what ended long ago was taken and matters no more
+        old = tx.start - 3 * max(one.character_s for one in (tx.settings, *parties))
+        self.transmissions = [one for one in self.transmissions if one.end > old]
         self.transmissions.append(tx)
         self._sampled.clear()
         self.end = max(self.end, tx.end)
@@ -56,12 +60,9 @@ class Period:
         key = (who, settings)
         if key not in self._sampled:
             self._sampled[key] = self._sample(who, settings)
-        sampled, first = self._sampled[key], self._taken.get(who, 0)
-        last = first
-        while last < len(sampled) and sampled[last].at <= until:
-            last += 1
-        self._taken[who] = last
-        return sampled[first:last]
+        since = self._taken_until.get(who, -1.0)
+        self._taken_until[who] = max(since, until)
+        return [one for one in self._sampled[key] if since < one.at <= until]
 
     def _sample(self, who: int, settings: SerialSettings) -> list[Character]:
         own = [tx for tx in self.transmissions if tx.source == who and not tx.echo]

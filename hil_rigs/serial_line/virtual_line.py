@@ -171,11 +171,11 @@ class VirtualLine:
 
     def _watch(self, poll: select.poll, before: PtyPair | None) -> PtyPair | None:
         if before is not None:
-            poll.unregister(before.fd)
-            poll.unregister(before.notice_fd)
+            for fd in before.fds:
+                poll.unregister(fd)
         if self._pair is not None:
-            poll.register(self._pair.fd, select.POLLIN | select.POLLPRI)
-            poll.register(self._pair.notice_fd, select.POLLIN)
+            for fd in self._pair.fds:
+                poll.register(fd, select.POLLIN | select.POLLPRI)
         return self._pair
 
     def _turn(self, poll: select.poll, timer: TimerFd) -> None:

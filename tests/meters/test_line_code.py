@@ -7,7 +7,7 @@ import termios
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meters.line_code import encode, is_pty, observe, publish
@@ -25,15 +25,16 @@ def pty() -> Iterator[tuple[int, int]]:
     os.close(slave)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.sampled_from(FORMATS), st.integers(300, 1_000_000), st.sampled_from(FORMATS))
 def test_what_one_end_publishes_the_other_observes(pty: tuple[int, int], format_: str, baud: int, before: str) -> None:
     master, slave = pty
-    for settings in (SerialSettings(9600, before), SerialSettings(baud, format_)):
+    for wanted in (SerialSettings(9600, before), SerialSettings(baud, format_)):
         attributes = Termios2.read(slave)
         attributes.make_raw()
-        publish(attributes, settings)
+        publish(attributes, wanted)
         attributes.apply(slave)
-        assert observe(Termios2.read(master)) == settings
+        assert observe(Termios2.read(master)) == wanted
 
 
 def test_named_rates_are_readable_by_other_programs(pty: tuple[int, int]) -> None:
@@ -58,6 +59,7 @@ def test_a_code_left_over_is_believed_only_when_the_flags_agree(left: str, wante
     assert (seen.parity, seen.stop_bits) == (wanted[1], int(wanted[2]))
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.integers(0, 255), st.integers(0, 2**18 - 1), st.integers(0, 2**16 - 1))
 def test_any_flags_and_any_code_give_settings(code: int, cflag: int, iflag: int) -> None:
     attributes = Termios2(iflag, 0, cflag, 0, 0, bytearray(19), 9600, 9600)

@@ -70,9 +70,12 @@ async def test_octets_go_and_come(port: SerialPort, line: VirtualLine) -> None:
     assert line.counters.answers == 5
 
 
-async def test_two_writes_follow_each_other(port: SerialPort) -> None:
-    first = port.write(b"1234")
-    assert port.write(b"5678") == pytest.approx(first + 4 * S.character_s)
+def test_two_writes_follow_each_other(line: VirtualLine) -> None:
+    port = SerialPort(line.path, S, time=lambda: 5.0)
+    port.open()
+    assert port.write(b"1234") == pytest.approx(5.0 + 4 * S.character_s)
+    assert port.write(b"5678") == pytest.approx(5.0 + 8 * S.character_s)
+    port.close()
 
 
 async def test_nothing_comes(line: VirtualLine) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meters.seven_bits import add_parity, check_parity
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.binary(max_size=300), st.sampled_from("EO"))
 def test_what_was_added_checks(octets: bytes, parity: str) -> None:
     sent = add_parity(octets, parity)
@@ -15,6 +16,7 @@ def test_what_was_added_checks(octets: bytes, parity: str) -> None:
     assert check_parity(sent, parity) == (bytes(octet & 0x7F for octet in octets), 0)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.binary(min_size=1, max_size=50), st.integers(0, 7), st.sampled_from("EO"))
 def test_one_flipped_bit_is_found(octets: bytes, bit: int, parity: str) -> None:
     sent = bytearray(add_parity(octets, parity))

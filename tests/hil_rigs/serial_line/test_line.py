@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hil_rigs.serial_line.burst import Burst, Unplug
@@ -269,6 +269,19 @@ def test_the_hook_sees_and_changes_bursts_of_both_directions() -> None:
     assert line.counters.faults == {"drop": 1}
 
 
+def test_endless_talk_of_two_devices_stays_cheap_and_readable() -> None:
+    class Chatter(Babbler):
+        def speak(self, at: float) -> tuple[list[LineAnswer], float]:
+            return [LineAnswer(b"\x55" * 4, 0.0)], at + self.every_s
+
+    fast = SerialSettings(9600, "8N1")
+    line = Line(fast, [Chatter(fast, 5 * CHAR), Chatter(fast, 4.9 * CHAR)])
+    got = sum(len(one.octets) for one in line.advance(20.0) if isinstance(one, Delivery))
+    assert line.counters.answers > 7_000
+    assert line.counters.collisions > 3_500
+    assert got > 7_000
+
+
 @given(
     writes=st.lists(st.tuples(st.binary(min_size=1, max_size=12), st.floats(0, 0.2)), max_size=8),
     formats=st.lists(st.sampled_from(["8N1", "8E1", "7E1", "8N2"]), min_size=1, max_size=3),
@@ -276,6 +289,7 @@ def test_the_hook_sees_and_changes_bursts_of_both_directions() -> None:
     strict=st.booleans(),
     steps=st.integers(1, 50),
 )
+@settings(deadline=None)  # devices that repeat each other talk for the whole time
 def test_whatever_happens_time_goes_on_and_pace_is_kept(
     writes: list[tuple[bytes, float]], formats: list[str], bauds: list[int], strict: bool, steps: int
 ) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hil_rigs.serial_line.uart import (
@@ -32,6 +32,7 @@ def errors(got: list[Character]) -> Counter[str]:
     return Counter(one.error for one in got)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     st.binary(max_size=40),
     st.sampled_from([300, 1200, 9600, 19200, 115200, 250000]),
@@ -129,6 +130,7 @@ def test_two_senders_at_once_are_low_when_either_is() -> None:
     assert bytes(one.value for one in characters(both, settings)) == b"\x0c\xaa"
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.tuples(st.binary(max_size=6), st.floats(0, 0.01)), max_size=4))
 def test_waves_together_stay_waves(senders: list[tuple[bytes, float]]) -> None:
     settings = SerialSettings(9600, "8E1")

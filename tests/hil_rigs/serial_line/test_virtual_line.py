@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import termios
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hil_rigs.serial_line import VirtualLine
+from hil_rigs.serial_line import VirtualLine, pty_pair
 from hil_rigs.serial_line.pty_pair import PtyPair
 from hil_rigs.serial_line.simple_devices import Babbler, Listener, Repeater
 from meters.termios2 import EXTPROC, Termios2
@@ -157,8 +158,22 @@ def test_no_thread_and_no_descriptor_is_left() -> None:
         _ = VirtualLine(S).path
 
 
-def test_a_hundred_lines_at_once() -> None:
-    lines = [VirtualLine(S, [Repeater(S, 0.001)]) for _ in range(100)]
+class Libc:
+    """inotify for five lines."""
+
+    left = 5
+
+    def inotify_init1(self, flags: int) -> int:
+        self.left -= 1
+        return int(ctypes.CDLL(None).inotify_init1(flags)) if self.left >= 0 else -1
+
+    def inotify_add_watch(self, *values: object) -> int:
+        return int(ctypes.CDLL(None).inotify_add_watch(*values))
+
+
+def test_many_lines_at_once_even_when_the_kernel_has_no_watches_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pty_pair, "_libc", Libc())
+    lines = [VirtualLine(S, [Repeater(S, 0.001)]) for _ in range(50)]
     for line in lines:
         line.start()
     fds = [open_raw(line.path) for line in lines]
