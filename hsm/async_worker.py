@@ -9,10 +9,8 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hsm.worker_process import MAX_PACKET, WorkerProcess, encode_request
+from hsm.worker_process import FINISH_S, MAX_PACKET, WorkerProcess, encode_request
 from ports.clock import Clock
-
-_FINISH_S = 3.0  # how long an orderly end may take before it is SIGKILL
 
 
 class AsyncWorker:
@@ -66,7 +64,7 @@ class AsyncWorker:
     async def finish(self) -> None:
         """Let it release the token and wait until it is gone."""
         if not self.ended.done():
-            watchdog = self._clock.watchdog(_FINISH_S, self.kill)
+            watchdog = self._clock.watchdog(FINISH_S, self.kill)
             with contextlib.suppress(OSError):  # gone already
                 self._process.channel.shutdown(socket.SHUT_WR)
             await asyncio.wait([self.ended])

@@ -35,6 +35,7 @@ ERRORS: dict[str, tuple[int, str]] = {
     "GeneralError": (0x05, "reinit"),
     "FunctionFailed": (0x06, "reinit"),
     "ArgumentsBad": (0x07, "fatal"),
+    "AttributeValueInvalid": (0x13, "fatal"),
     "DataLenRange": (0x21, "fatal"),
     "DeviceError": (0x30, "reinit"),
     "DeviceMemory": (0x31, "retry"),
@@ -56,6 +57,7 @@ ERRORS: dict[str, tuple[int, str]] = {
     "SessionClosed": (0xB0, "reinit"),
     "SessionCount": (0xB1, "retry"),
     "SessionHandleInvalid": (0xB3, "reinit"),
+    "TemplateInconsistent": (0xD1, "fatal"),
     "TokenNotPresent": (0xE0, "reinit"),
     "TokenNotRecognised": (0xE1, "reinit"),
     "TokenWriteProtected": (0xE2, "fatal"),
@@ -66,6 +68,19 @@ ERRORS: dict[str, tuple[int, str]] = {
 }
 PIN_ERRORS = frozenset({0xA0, 0xA1, 0xA2, 0xA3, 0xA4, 0x102})
 CURVE_NOT_SUPPORTED = 0x140
+
+
+# What a new key may do, by maker of the library, as (public, private); None leaves an attribute out. tpm2-pkcs11 makes
+# EC keys only where encryption is allowed too (attrs.c refuses any other combination).
+_A = pkcs11.Attribute
+_LEFT_OUT: dict[Any, Any] = {_A.WRAP: None, _A.UNWRAP: None, _A.DERIVE: None}
+KEY_USE: dict[str, tuple[dict[Any, Any], dict[Any, Any]]] = {
+    "": ({_A.VERIFY: True}, {_A.SIGN: True, _A.DERIVE: False}),
+    "tpm2-software.github.io": (
+        {_A.VERIFY: True, _A.ENCRYPT: True, **_LEFT_OUT},
+        {_A.SIGN: True, _A.DECRYPT: True, **_LEFT_OUT},
+    ),
+}
 
 
 class Trouble(Exception):
@@ -183,17 +198,17 @@ class TokenWorker:
         if self._one(session, pkcs11.ObjectClass.PRIVATE_KEY, "private key") is not None:
             raise Trouble("fatal", f"token {token!r} has a key {self._key_name()} already")
         domain = _domain(session, params)
-        attribute = pkcs11.Attribute
+        public, private = self._key_use()
         domain.generate_keypair(
             store=True,
             label=key,
             id=bytes.fromhex(key_id),
-            public_template={attribute.VERIFY: True, attribute.PRIVATE: False},
+            public_template={**public, pkcs11.Attribute.PRIVATE: False},
             private_template={
-                attribute.SIGN: True,
-                attribute.SENSITIVE: True,
-                attribute.EXTRACTABLE: False,
-                attribute.PRIVATE: True,
+                **private,
+                pkcs11.Attribute.SENSITIVE: True,
+                pkcs11.Attribute.EXTRACTABLE: False,
+                pkcs11.Attribute.PRIVATE: True,
             },
         )
         self._find_public_key(found, logged_in=session)
@@ -205,9 +220,12 @@ class TokenWorker:
         self._initialise()
         session = self._token().open(rw=True, user_pin=self.pin)
         refused: dict[str, str] = {}
+        public, private = self._key_use()
         for name, encoded in params.items():
             try:
-                _domain(session, encoded).generate_keypair(store=False)
+                pair = _domain(session, encoded).generate_keypair(public_template=public, private_template=private)
+                for half in pair:
+                    half.destroy()
             except PKCS11Error as error:
                 refused[name] = classify(error).text
         return {"curves": [name for name in params if name not in refused], "refused": refused}
@@ -218,6 +236,9 @@ class TokenWorker:
         with contextlib.suppress(PKCS11Error):
             if self.library is not None:
                 self.library.finalize()
+
+    def _key_use(self) -> tuple[dict[Any, Any], dict[Any, Any]]:
+        return KEY_USE.get(self.library.manufacturer_id.strip(), KEY_USE[""])
 
     def _initialise(self) -> None:
         if self.library is None:

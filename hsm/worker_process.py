@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 from hsm.errors import Remedy, TokenError
 
 MAX_PACKET = 1 << 16
+FINISH_S = 3.0  # how long an orderly end may take before it is SIGKILL
 _WORKER = Path(__file__).with_name("worker.py")
 _STDERR_KEPT = 2000
 
@@ -55,6 +57,16 @@ class WorkerProcess:
         """SIGKILL: the only cure for a C call that never returns."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
+
+    def finish(self) -> None:
+        """Let it release the token, or kill it when that takes too long; blocking."""
+        with contextlib.suppress(OSError):  # gone already
+            self.channel.shutdown(socket.SHUT_WR)
+        try:
+            self.process.wait(FINISH_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self.release()
 
     def drain_stderr(self) -> str:
         """The last lines that it wrote, the vendor's module included."""
@@ -115,5 +127,4 @@ def ask_once(
     except TimeoutError:
         raise TokenError(Remedy.RETRY, f"the token did not answer {operation} within {timeout_s:g} s") from None
     finally:
-        worker.kill()
-        worker.release()
+        worker.finish()
