@@ -196,15 +196,22 @@ def _check(items: list[_Item], given: str | bytes | None) -> list[_Result]:
             named[(item.file, item.transaction)].append((item, verified))
         else:
             loose.append((item, verified))
-    groups = [(f"transaction {key[1]}", group) for key, group in named.items()]
+    groups = [_Group(f"transaction {key[1]}", members) for key, members in named.items()]
     for records in group_transactions([verified for _, verified in loose]):
         wanted = {verified.record.record_id for verified in records}
         places = {verified.record.record_id: item for item, verified in loose if verified.record.record_id in wanted}
-        groups.append(("", [(places[verified.record.record_id], verified) for verified in records]))
-    for name, group in groups:
-        result = _judge(name, group)
+        whole = next((group for group in groups if wanted <= group.record_ids), None)
+        if whole is None:
+            groups.append(_Group("", [(places[verified.record.record_id], verified) for verified in records]))
+        else:  # the same transaction in another form: it is said once
+            whole.copies += [str(item.file) for item in places.values()]
+    billed: dict[Path, set[str]] = defaultdict(set)  # a file that bills a record in two transactions is wrong
+    for group in groups:
+        seen = billed[group.members[0][0].file]
+        result = _judge(group, frozenset(seen))
+        seen |= group.record_ids
         result.key_origin = "given" if given is not None else "carried"
-        for item, verified in group:
+        for item, verified in group.members:
             if given is None or not item.carried_key:
                 continue
             try:
@@ -217,19 +224,32 @@ def _check(items: list[_Item], given: str | bytes | None) -> list[_Result]:
     return results
 
 
-def _judge(name: str, group: list[tuple[_Item, VerifiedRecord]]) -> _Result:
+@dataclass(slots=True)
+class _Group:
+    """Verified records of one transaction, and files that hold nothing but copies of them."""
+
+    name: str
+    members: list[tuple[_Item, VerifiedRecord]]
+    copies: list[str] = field(default_factory=list)
+
+    @property
+    def record_ids(self) -> set[str]:
+        return {verified.record.record_id for _, verified in self.members}
+
+
+def _judge(group: _Group, already_billed: frozenset[str]) -> _Result:
     from ocmf.transaction import TransactionStatus, judge_transaction
 
-    contexts = [item.context for item, _ in group]
-    records = tuple(verified for _, verified in group)
-    verdict = judge_transaction(records, contexts=contexts)
+    contexts = [item.context for item, _ in group.members]
+    records = tuple(verified for _, verified in group.members)
+    verdict = judge_transaction(records, contexts=contexts, already_billed=already_billed)
     said = {TransactionStatus.OK: VALID, TransactionStatus.NOT_OK: INVALID}.get(verdict.status, UNDECIDABLE)
     if verdict.fiscal and verdict.status is TransactionStatus.INCOMPLETE:
         said = VALID  # a reading of the register: there is no more to it than its signature
     pages = [verified.record.string("PG") for verified in records]
-    title = name or ("record" if verdict.fiscal else "transaction")
+    title = group.name or ("record" if verdict.fiscal else "transaction")
     place = pages[0] if len(pages) == 1 else f"{pages[0]} to {pages[-1]}"
-    files = list(dict.fromkeys(str(item.file) for item, _ in group))
+    files = list(dict.fromkeys([*(str(item.file) for item, _ in group.members), *group.copies]))
     return _Result(said, f"{title} ({place})", files, "", verdict, records)
 
 

@@ -78,7 +78,9 @@ def test_run_folder_with_records_and_key(tmp_path, capsys, meter, begin, end):
     (tmp_path / "records" / "1.xml").write_text(write_safe_xml([(1, "", begin), (1, "", end)], meter.key))
     code, found = check(capsys, tmp_path, "--stream")
     assert code == 0
-    assert [result["energy_kwh"] for result in found["results"]] == ["29.500", "29.500"]
+    (result,) = found["results"]  # .ocmf and XML hold the same transaction: it is said once
+    assert result["energy_kwh"] == "29.500"
+    assert len(result["files"]) == 3
     assert found["stream"] == {"status": "CONTINUOUS", "findings": []}
 
 
@@ -123,6 +125,17 @@ def test_fiscal_record_is_valid_by_its_signature(tmp_path, capsys, meter):
     code, found = check(capsys, file, "--key", meter.key.hex())
     assert code == 0
     assert found["results"][0]["fiscal"]
+
+
+def test_record_replayed_as_a_second_transaction(tmp_path, capsys, meter, begin, end):
+    file = tmp_path / "bills.xml"
+    file.write_text(write_safe_xml([(1, "", begin), (1, "", end), (2, "", begin), (2, "", end)], meter.key))
+    code, found = check(capsys, file)
+    assert code == 1
+    assert [result["verdict"] for result in found["results"]] == ["valid", "invalid"]
+    assert {finding["rule"] for finding in found["results"][1]["findings"] if finding["severity"] == "error"} == {
+        "billed twice"
+    }
 
 
 def test_other_key_than_carried_is_noted_and_decides(tmp_path, capsys, meter, begin, end):
