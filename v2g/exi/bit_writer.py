@@ -33,7 +33,7 @@ class BitWriter:
         self.a = put_integer(self.a, value)
 
     def string(self, text: str) -> None:
-        self.a = put_string(self.a, text, self.out)
+        self.a = put_string(self.a, str(text), self.out)
 
     def binary(self, octets: bytes) -> None:
         self.a = put_binary(self.a, octets, self.out)

@@ -66,6 +66,8 @@ def put_integer(a: int, value: int) -> int:
 
 def put_string(a: int, text: str, out: bytearray) -> int:
     """EXI 7.1.10: length + 2 (0 and 1 are string-table hits), then the code points."""
+    if text.__class__ is not str:
+        raise Unusual
     size = len(text)
     a = put_unsigned(a, size + 2)
     if text.isascii():

@@ -40,11 +40,19 @@ class Undefined(str):
 
     __slots__ = ()
 
+    def __hash__(self) -> int:
+        """No key of a table of values, so that straight-line code does not take it for one."""
+        raise TypeError("an undefined value is no key")
+
 
 class Untyped(str):
     """A value written as text on the second level, whatever the type of the field is."""
 
     __slots__ = ()
+
+    def __hash__(self) -> int:
+        """No key of a table of values, so that straight-line code does not take it for one."""
+        raise TypeError("an untyped value is no key")
 
 
 class Raw(NamedTuple):

@@ -34,6 +34,7 @@ class RandomMessages:
         self.combinations: dict[str, set[frozenset[str]]] = defaultdict(set)
         self.turn: dict[str, int] = defaultdict(int)
         self.budget = 0
+        self.fill = False
 
     def document(self) -> tuple[str, Any]:
         """(root element, message); V2G_Message most of the time where the schema set has it."""
@@ -52,6 +53,18 @@ class RandomMessages:
         """A value of a type."""
         self.budget = 400
         return self._value(key)
+
+    def full(self, key: str) -> Any:
+        """A value of a type whose lists are full."""
+        self.budget, self.fill = 1 << 30, True
+        value = self._value(key)
+        self.fill = False
+        return value
+
+    @staticmethod
+    def can_be_valid(key: str) -> bool:
+        """Whether a valid message can have a value of this type: abstract types and wildcards rule it out."""
+        return not _impossible(key)
 
     def _value(self, key: str) -> Any:
         kind = grammar(key)
@@ -100,6 +113,8 @@ class RandomMessages:
         high = step.high or 5
         if not step.many or self.budget < 0:
             return low
+        if self.fill:
+            return high
         if self.random.random() < (FULL_LIST if high <= LONG_LIST else FULL_LIST / 20):
             self.budget -= high
             return self.random.choice((high - 1, high))
@@ -156,7 +171,7 @@ class RandomMessages:
         Types with more than MANY combinations are counted by their productions alone, which are every pair of
         neighbouring fields.
         """
-        kinds = [complex_grammar(key) for key in self._reachable()]
+        kinds = [complex_grammar(key) for key in self.reachable()]
         possible = {kind.key: _all_productions(kind) for kind in kinds}
         combinations = {kind.key: optional_combinations(kind) for kind in kinds}
         combinations = {key: every for key, every in combinations.items() if len(every) <= MANY}
@@ -173,7 +188,7 @@ class RandomMessages:
             ),
         }
 
-    def _reachable(self) -> list[str]:
+    def reachable(self) -> list[str]:
         """The complex types that documents of the schema set can contain."""
         todo = [root.types[0] for root in self.schema.documents if _makes_message(root)]
         seen: set[str] = set()
