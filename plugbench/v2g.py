@@ -28,7 +28,7 @@ from v2g.session_schema import PROTOCOLS
 from v2g.signed_elements import body_of
 from v2g.v2gtp import Frame, payload_type_name
 
-_INPUT = "hex or base64, a file of either (one message per line), V2GTP, EXI, pcap or pcapng octets, - for stdin"
+_INPUT = "hex or base64, a file of either (one message per line), V2GTP, EXI, XML, pcap or pcapng, - for stdin"
 _NAMES = [*PROTOCOLS, *(name for name in SchemaSet if name not in PROTOCOLS)]
 
 

@@ -67,6 +67,8 @@ def load(octets: bytes) -> Certificate:
         certificate.native  # noqa: B018 - asn1crypto parses on access: find what is broken now
         certificate.public_key.native  # noqa: B018
         describe(certificate.subject)
+        if certificate["signature_value"].contents[:1] != b"\0":
+            raise ValueError("the signature is no whole number of octets")
         return certificate
     except (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError) as error:
         problem = Problem(f"certificate of {len(octets)} octets", f"cannot be read: {str(error).splitlines()[0]}")

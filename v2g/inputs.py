@@ -1,4 +1,4 @@
-"""What a user hands over for decoding: hex, base64, a stream of V2GTP frames, EXI, or a capture file."""
+"""What a user hands over for decoding: hex, base64, a stream of V2GTP frames, EXI, XML, or a capture file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 
 from ports.errors import RigError
 from v2g.capture_file import is_capture
+from v2g.exi.codec import encode
 from v2g.exi.schemas import PAYLOAD_TYPES, SchemaSet
+from v2g.message_xml import from_xml
 from v2g.session_decoder import SessionFrame
 from v2g.tshark import read_capture_file
 from v2g.v2gtp import Frame, FrameStream, PayloadType
@@ -44,9 +46,11 @@ def read_file(
 
 
 def read_octets(octets: bytes, schema: str | None = None, where: str = "input") -> list[SessionFrame]:
-    """The frames in octets: V2GTP, bare EXI, or text with one of them per line. Raises InputError, PeerError."""
+    """The frames in octets: V2GTP, bare EXI, XML, or text with one message per line. Raises InputError, PeerError."""
     if octets[:2] == _V2GTP or octets[:1] == _EXI:
         return _frames(octets, schema, where)
+    if octets.lstrip().startswith(b"<"):
+        return [_xml_frame(octets, schema, where)]
     try:
         text = octets.decode("ascii")
     except UnicodeDecodeError:
@@ -63,6 +67,17 @@ def read_text(text: str, schema: str | None = None, where: str = "input") -> lis
     if not frames:
         raise InputError(f"{where}: nothing to decode")
     return frames
+
+
+def _xml_frame(octets: bytes, schema: str | None, where: str) -> SessionFrame:
+    """A message in XML, as backends hand over contract data; without a SessionID it gets an empty one."""
+    if schema is None:
+        raise InputError(f"{where}: XML needs its schema: name the protocol ({', '.join(SchemaSet)})")
+    message = from_xml(octets, schema)
+    header = getattr(message, "Header", None)
+    if header is not None and header.SessionID is None:
+        header.SessionID = b""  # contract data of a backend belong to no session yet
+    return SessionFrame(Frame(payload_type_of(schema), encode(message, check=False)), schema=schema)
 
 
 def _octets(line: str, where: str) -> bytes:

@@ -293,6 +293,14 @@ def test_a_flipped_bit_anywhere_breaks_the_chain(data):
         check_octets({n: i.der for n, i in chain.items()} | {name: bytes(octets)})
 
 
+def test_unused_bits_in_the_signature_are_refused():
+    """DER forbids them, parsers let them pass, and nothing that is signed covers the number of unused bits."""
+    octets = bytearray(pki()["leaf"].der)
+    octets[octets.rindex(pki()["leaf"].built.signature) - 1] = 1
+    with pytest.raises(CertificateError, match="no whole number of octets"):
+        load(bytes(octets))
+
+
 def check_octets(chain: dict[str, bytes]):
     leaf, sub2, sub1, root = (load(chain[name]) for name in ("leaf", "sub2", "sub1", "root"))
     check_chain(leaf, [sub1, sub2], [root], role=Role.CONTRACT, profile=ISO2_STRICT, at=NOW)

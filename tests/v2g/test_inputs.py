@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ports.errors import PlugbenchError, RigError
 from v2g.capture_writer import CaptureWriter
 from v2g.inputs import InputError, payload_type_of, read_file, read_octets, read_text
+from v2g.session_decoder import decode_frames
 from v2g.v2gtp import HeaderError, IncompleteFrameError, PayloadType
 
 FRAME = bytes.fromhex("01fe80010000000480400040")
@@ -70,6 +71,22 @@ def test_broken_frames_are_the_peers_fault():
         read_octets(FRAME[:-1])
     with pytest.raises(HeaderError):
         read_octets(FRAME + b"\0" * 8 + FRAME)
+
+
+def test_xml_of_a_backend(opcp_data: Path):
+    octets = (opcp_data / "items/opcp-cps-signedData-EMP99CQATEST001/signedData.xml").read_bytes()
+    (frame,) = read_octets(octets, "iso2")
+    (decoded,) = decode_frames([frame])
+    assert (decoded.name, decoded.failed) == ("CertificateInstallationRes", False)
+    assert str(decoded.signature).startswith("verifies with CN=CPS 2022.2 QA")
+    sap = (
+        b'<a:supportedAppProtocolRes xmlns:a="urn:iso:15118:2:2010:AppProtocol"><ResponseCode>OK_SuccessfulNegotiation'
+    )
+    sap += b"</ResponseCode></a:supportedAppProtocolRes>"
+    (decoded,) = decode_frames(read_octets(sap, "sap"))
+    assert decoded.message.ResponseCode == "OK_SuccessfulNegotiation"
+    with pytest.raises(InputError, match="XML needs its schema"):
+        read_octets(octets)
 
 
 def test_files(tmp_path: Path):
