@@ -106,21 +106,24 @@ class TokenSigner:
 
     async def sign(self, message: bytes) -> bytes:
         """Sign SHA-256(message): DER, low s. Raises TokenError: nothing was signed that anybody will see."""
-        digest = hashlib.sha256(message).hexdigest()
-        with self._clock.hold():
-            async with self._turn:
-                opened = await self._open()
-                answer = await self._ask("sign", {"digest": digest}, self._key.sign_s)
-        raw = answer["signature"]  # r || s in hex, of one width
-        r, s = int(raw[: len(raw) // 2], 16), int(raw[len(raw) // 2 :], 16)
-        signature = encode_signature(r, min(s, opened.public.curve.order - s))  # the twin with the low s
-        if self._self_check:
+        signature = await self.sign_digest(hashlib.sha256(message).digest())
+        if self._self_check and self._opened is not None:
             try:
-                verify_signature(message, signature, opened.public)
+                verify_signature(message, signature, self._opened.public)
             except InvalidSignatureError:
                 raise TokenError(Remedy.FATAL, "the token's signature does not fit its own public key") from None
         self._signed_at = self._clock.monotonic()
         return signature
+
+    async def sign_digest(self, digest: bytes) -> bytes:
+        """Sign octets that are a digest already, for certificates: DER, low s. Raises TokenError as `sign` does."""
+        with self._clock.hold():
+            async with self._turn:
+                opened = await self._open()
+                answer = await self._ask("sign", {"digest": digest.hex()}, self._key.sign_s)
+        raw = answer["signature"]  # r || s in hex, of one width
+        r, s = int(raw[: len(raw) // 2], 16), int(raw[len(raw) // 2 :], 16)
+        return encode_signature(r, min(s, opened.public.curve.order - s))  # the twin with the low s
 
     def health(self) -> TokenHealth:
         """What is known without asking the token."""

@@ -18,7 +18,7 @@ PrivateKey = ec.EllipticCurvePrivateKey | ed448.Ed448PrivateKey
 
 @dataclass(frozen=True, slots=True)
 class KeyAlgorithm:
-    """One kind of key. signature: asn1crypto's name of the algorithm it signs with; digest: "" when it hashes itself."""
+    """One kind of key. signature: what it signs with, as asn1crypto names it; digest: "" when it hashes itself."""
 
     name: str
     curve: ec.EllipticCurve | None
@@ -42,8 +42,8 @@ ALGORITHMS: Mapping[str, KeyAlgorithm] = MappingProxyType(
     }
 )
 
-_HASHES = {
-    "sha1_ecdsa": hashes.SHA1,  # noqa: S303 - only to make certificates that must be refused
+_HASHES: Mapping[str, type[hashes.SHA1 | hashes.SHA256 | hashes.SHA384 | hashes.SHA512]] = {
+    "sha1_ecdsa": hashes.SHA1,  # only for certificates that must be refused
     "sha256_ecdsa": hashes.SHA256,
     "sha384_ecdsa": hashes.SHA384,
     "sha512_ecdsa": hashes.SHA512,
