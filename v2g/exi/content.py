@@ -68,7 +68,7 @@ class Content:
             high = self.kind.steps[self.state - 1].high
             if high is not None and limit <= high == count:
                 count -= 1
-        return first_level(self.kind.key, self.state, count, closed=self.closed, nil=self.nil)
+        return first_level(self.kind.key, self.state, count, nil=self.nil)
 
     def _tell_state(self) -> None:
         after = self.kind.steps[self.state - 1].field if self.state else ""
@@ -140,7 +140,7 @@ class Content:
         mixed = kind == "mixed"
         self.reader.note("text", start, f"text {text!r}" + (" in mixed content" if mixed else ""), valid=mixed)
         self._remember(kind, at, text=text)
-        self.closed = True
+        self._close()
 
     def _second_level(self, found: tuple[Production, ...], start: int) -> bool:
         """An event that the schema does not have; True if it was the end."""
@@ -167,7 +167,7 @@ class Content:
             case "AT(untyped)":
                 self._untyped_attribute(found, start)
             case "SE(*)":
-                raise reader.bad_event(f"undeclared element {reader.qname()}")
+                self._element(start)
             case "CH(untyped)":
                 self._text("text", start)
         return False
@@ -204,6 +204,21 @@ class Content:
         text = self.reader.string()
         self.reader.note("attribute", start, f"attribute {{{uri}}}{local}={text!r}")
         self._remember(kind, at, uri=uri, name=local, text=text)
+
+    def _element(self, start: int) -> None:
+        reader = self.reader
+        at, met = reader.at, len(reader.met)
+        reader.undeclared(start)
+        uri, local = reader.met[met]
+        raw = Raw(None, *reader.span(at), tuple(reader.met[met:]))
+        self.memory.extras.append(Extra(len(self.order), "element", uri, local, raw=raw))
+        self._close()
+
+    def _close(self) -> None:
+        """Content has begun: no attribute may come any more, not even a required one."""
+        if self.state < self.kind.attributes:
+            self.state = self.kind.attributes
+        self.closed = True
 
     def _untyped_attribute(self, found: tuple[Production, ...], start: int) -> None:
         reader, kind = self.reader, self.kind

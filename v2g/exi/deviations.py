@@ -15,6 +15,7 @@ DeviationKind = Literal[
     "untyped attribute",
     "text",  # characters where the schema has none, or mixed content
     "attribute",  # an attribute that the schema does not have
+    "element",  # an element that the schema does not have at its place
     "xsi:type",
     "xsi:nil",
     "empty content",  # no value event for an empty string or binary
@@ -71,11 +72,11 @@ class Extra(NamedTuple):
     """An event to write before the `at`-th event of an element (attributes and children counted).
 
     kind "untyped attribute" is an unknown attribute written in the place of one with an invalid value.
-    raw: the bits after the event code, if they were more than needed.
+    raw: the bits after the event code, if they were more than needed; of an element always.
     """
 
     at: int
-    kind: Literal["text", "mixed", "attribute", "untyped attribute", "xsi:type", "xsi:nil"]
+    kind: Literal["text", "mixed", "attribute", "untyped attribute", "element", "xsi:type", "xsi:nil"]
     uri: str = ""
     name: str = ""
     text: str = ""

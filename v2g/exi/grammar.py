@@ -112,11 +112,11 @@ class Production(NamedTuple):
 EE_TEXT = -1
 
 
-def productions(kind: Complex, state: int, count: int = 0, *, closed: bool = False) -> list[Production]:
+def productions(kind: Complex, state: int, count: int = 0) -> list[Production]:
     """The first level of a state in the order of its event codes.
 
     count: how often the step of the state stands already (only lists care); a list below its minimum knows only
-    itself, a full one no longer itself. closed: no attribute may come any more.
+    itself, a full one no longer itself.
     """
     successors = kind.states[state]
     if state:
@@ -128,8 +128,7 @@ def productions(kind: Complex, state: int, count: int = 0, *, closed: bool = Fal
     found = []
     for number in successors:
         step_members = kind.steps[number].members if number < len(kind.steps) else ()
-        if not (closed and number < kind.attributes):
-            found += [Production(number, member) for member in range(max(len(step_members), 1))]
+        found += [Production(number, member) for member in range(max(len(step_members), 1))]
     if kind.mixed and any(number >= kind.attributes for number in successors):
         found.append(Production(EE_TEXT))
     return found

@@ -11,6 +11,7 @@ from v2g.exi.errors import ExiError, TruncatedError
 from v2g.exi.grammar import Complex, Simple
 from v2g.exi.relaxed import read_relaxed
 from v2g.exi.schemas import SchemaSet, complex_grammar, grammar
+from v2g.exi.undeclared import skip_undeclared
 from v2g.exi.value_reader import BitNote, ValueReader
 from v2g.exi.wire_order import document_order
 
@@ -131,8 +132,20 @@ class Reader(ValueReader):
 
     def complex(self, kind: Complex, element: str) -> Any:
         """Read an element of a complex type, up to and including its EE."""
-        if len(self.path) > MAX_DEPTH:
-            raise self.bad_event(f"more than {MAX_DEPTH} elements inside each other")
+        self._check_depth()
         content = Content(self, kind, element)
         content.read()
         return content.build()
+
+    def enter(self, element: str) -> None:
+        """Go into an element that the schema does not have at its place."""
+        self._check_depth()
+        self.path.append(element)
+
+    def undeclared(self, start: int) -> None:
+        uri, local = skip_undeclared(self)
+        self.note("element", start, f"undeclared element {{{uri}}}{local}")
+
+    def _check_depth(self) -> None:
+        if len(self.path) > MAX_DEPTH:
+            raise self.bad_event(f"more than {MAX_DEPTH} elements inside each other")

@@ -12,11 +12,11 @@ Event = Literal["EE", "xsi:type", "xsi:nil", "AT(*)", "AT(untyped)", "SE(*)", "C
 
 
 @cache
-def first_level(key: str, state: int, count: int, *, closed: bool, nil: bool) -> tuple[Production, ...]:
+def first_level(key: str, state: int, count: int, *, nil: bool) -> tuple[Production, ...]:
     """The productions of a state; nil: only attributes and EE are left."""
     kind = complex_grammar(key)
     if not nil:
-        return tuple(productions(kind, state, count, closed=closed))
+        return tuple(productions(kind, state, count))
     return nil_productions(kind, state)
 
 

@@ -36,6 +36,7 @@ class ValueReader(BitReader):
         self.dialect = dialect
         self.deviations: list[Deviation] = []
         self.bit_notes: list[BitNote] = []
+        self.built_in: set[tuple[str, str]] = set()
 
     def mark(self, start: int, meaning: str) -> None:
         """Note what the bits from `start` to here are."""
@@ -72,7 +73,8 @@ class ValueReader(BitReader):
         self.state = f" ({simple.name}, after its value)"
         while self.bits(1):
             if not self.bits(1):
-                raise self.bad_event(f"undeclared element {self.qname()}")
+                self.undeclared(self.at)
+                continue
             start = self.at
             self.note("text", start, f"text {self.string()!r} after the value")
 
@@ -90,22 +92,30 @@ class ValueReader(BitReader):
             event = events[self.second_level_code(len(events))]
         if event == "EE":
             return self.empty(simple, start)
+        text = self._stray(event, simple, start)
+        # the value may still come: CH, or the second level EE, SE(*), CH
+        while self.bits(1):
+            at = self.at
+            code = self.second_level_code(3)
+            if code == 0:
+                return Untyped(text)
+            text += self._stray("SE(*)" if code == 1 else "CH(untyped)", simple, at)
+        value = self.value(simple)
+        self._simple_end(simple)
+        return value
+
+    def _stray(self, event: Event, simple: Simple, start: int) -> str:
+        """An undeclared element or untyped text; returns the text."""
         if event == "SE(*)":
-            raise self.bad_event(f"undeclared element {self.qname()}")
+            self.undeclared(start)
+            return ""
         text = self.string()
         self.note("untyped value", start, f"text {text!r} for {simple.name}")
-        # the value may still come: CH, or the second level EE, SE(*), CH
-        if not self.bits(1):
-            value = self.value(simple)
-            self._simple_end(simple)
-            return value
-        while code := self.second_level_code(3):
-            if code == 1:
-                raise self.bad_event(f"undeclared element {self.qname()}")
-            text += self.string()
-            if not self.bits(1):
-                raise self.bad_event("a value after two texts")
-        return Untyped(text)
+        return text
+
+    def undeclared(self, start: int) -> None:
+        """Read an undeclared element after its event code."""
+        raise NotImplementedError
 
     def _emptied(self, simple: Simple) -> None:
         """After xsi:nil="true": attributes and text until EE."""
@@ -116,8 +126,9 @@ class ValueReader(BitReader):
             events = second_level(first=not closed, attributes=not closed, has_end=True)
             event = events[self.second_level_code(len(events))]
             if event == "SE(*)":
-                raise self.bad_event(f"undeclared element {self.qname()}")
-            if event == "CH(untyped)":
+                closed = True
+                self.undeclared(start)
+            elif event == "CH(untyped)":
                 closed = True
                 self.note("text", start, f"text {self.string()!r} after xsi:nil")
             else:

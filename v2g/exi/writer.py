@@ -192,7 +192,7 @@ class Contents:
             high = self.kind.steps[self.state - 1].high
             if high is not None and limit <= high == count:
                 count -= 1
-        return first_level(self.kind.key, self.state, count, closed=self.closed, nil=self.nil)
+        return first_level(self.kind.key, self.state, count, nil=self.nil)
 
     def _choose(self, found: tuple[Production, ...]) -> tuple[int, Production, Any] | None:
         """The event to write next: (code, production, value), None for the end."""
@@ -272,6 +272,12 @@ class Contents:
             self.writer.string(text)
         self._advance(number)
 
+    def _close(self) -> None:
+        """Content has begun: no attribute may come any more, not even a required one."""
+        if self.state < self.kind.attributes:
+            self.state = self.kind.attributes
+        self.closed = True
+
     def _rest(self, extra: Extra) -> None:
         """What follows the event code of an extra event."""
         if extra.raw:
@@ -324,11 +330,15 @@ class Contents:
             case "mixed":
                 writer.put(len(found).bit_length(), len(found) - 1)
                 self._rest(extra)
-                self.closed = True
+                self._close()
             case "text":
                 self._escape("CH(untyped)", found)
                 self._rest(extra)
-                self.closed = True
+                self._close()
+            case "element":
+                self._escape("SE(*)", found)
+                self._rest(extra)
+                self._close()
             case "attribute":
                 self._escape("AT(*)", found)
                 self._rest(extra)
