@@ -110,7 +110,8 @@ class FileKeys:
         encryption = BestAvailableEncryption(self._passphrase.read())
         path = self.folder / f"{name}.pem"
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self.folder, path.parent):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
