@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from functools import cache
+from itertools import combinations_with_replacement
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -98,14 +99,20 @@ class RandomMessages:
 
     def _wanted(self, kind: Complex) -> set[int]:
         """Which optional steps to take this time: all combinations in turn, in an order that mixes them."""
-        optional = [number for number, step in enumerate(kind.steps) if not step.required and step.field]
         if self.budget < 0:
             return set()
         turn = self.turn[kind.key]
         self.turn[kind.key] += 1
-        # an odd factor makes the sequence a permutation of all masks
-        mask = (turn * 0x9E3779B1 + 1) % (1 << len(optional)) if turn >= len(optional) else 1 << turn
-        return {number for bit, number in enumerate(optional) if mask >> bit & 1}
+        every = _mixed_combinations(kind)
+        if every:
+            fields = every[turn % len(every)]
+            return {number for number, step in enumerate(kind.steps) if step.field in fields}
+        optional = [number for number, step in enumerate(kind.steps) if not step.required and step.field]
+        if turn % 2:  # every pair of neighbours, then random sets
+            pairs = [set(pair) for pair in combinations_with_replacement(optional, 2)]
+            return pairs[turn // 2 % len(pairs)]
+        density = self.random.choice((0.05, 0.2, 0.5, 0.8))
+        return {number for number in optional if self.random.random() < density}
 
     def _repeats(self, step: Step) -> int:
         """How long a list gets."""
@@ -220,11 +227,22 @@ def optional_combinations(kind: Complex) -> set[frozenset[str]]:
     return complete
 
 
+@cache
+def _mixed_combinations(kind: Complex) -> list[frozenset[str]]:
+    """All combinations in a fixed order without pattern; none if there are too many."""
+    every = sorted(optional_combinations(kind), key=sorted)
+    if len(every) > MANY:
+        return []
+    Random(kind.key).shuffle(every)  # noqa: S311
+    return every
+
+
 def _all_productions(kind: Complex) -> set[tuple[int, Production]]:
     """Every first-level production of every state, without wildcards, mixed text and abstract members."""
     return {
         (state, production)
         for state in range(len(kind.states))
+        if state == 0 or kind.steps[state - 1].kind != "wildcard"
         for production in productions(kind, state)
         if production.step == len(kind.steps)
         or (
