@@ -14,7 +14,7 @@ from typing import Any
 
 from ports.errors import RigError
 from v2g.compare import differences
-from v2g.exi.codec import encode, encode_fragment
+from v2g.exi.codec import element_name, encode, encode_fragment
 from v2g.exi.dialects import DIALECTS
 from v2g.exi.element import Element
 from v2g.exi.json_form import from_json, to_json
@@ -224,7 +224,8 @@ def _remark(frame: DecodedFrame) -> str:
 def _as_json(frame: DecodedFrame) -> dict[str, Any]:
     source, message = frame.source, frame.message
     if isinstance(message, Element):
-        tree = to_json(message, frame.name if source.fragment else None)
+        root = frame.name if source.fragment else element_name(message, SchemaSet(frame.protocol))
+        tree = to_json(message, root)
     else:
         tree = {name: value.hex() if isinstance(value, bytes) else value for name, value in _tree(frame).items()}
     return {

@@ -123,10 +123,12 @@ class SessionDecoder:
 
     def _follow(self, message: Element) -> None:
         if isinstance(message, supportedAppProtocolReq):
-            self._schema.offered({offer.SchemaID: offer.ProtocolNamespace for offer in message.AppProtocol or []})
+            offers = [offer for offer in message.AppProtocol or [] if isinstance(offer.SchemaID, int)]
+            self._schema.offered({offer.SchemaID: str(offer.ProtocolNamespace) for offer in offers})
         elif isinstance(message, supportedAppProtocolRes):
             agreed = str(message.ResponseCode).startswith("OK")
-            self._schema.answered(message.SchemaID, agreed=agreed)
+            chosen = message.SchemaID  # a decoder lets text pass where a number has to be
+            self._schema.answered(chosen if chosen is None or isinstance(chosen, int) else -1, agreed=agreed)
 
 
 def decode_frames(

@@ -100,7 +100,7 @@ def prepare_message(message: Element, suite: Suite) -> Unsigned:
         raise LocalError(f"{message_name(message)} has no element that is signed")
     if getattr(message, "Header", None) is None:
         raise LocalError(f"{message_name(message)} has no Header to hold the signature")
-    taken = {getattr(found.element, "Id", None) for found in elements_of(message)}
+    taken = {str(getattr(found.element, "Id", None)) for found in elements_of(message)}
     free = (name for number in range(1, len(taken) + len(elements) + 1) if (name := f"id{number}") not in taken)
     for _, element in elements:
         if not getattr(element, "Id", None):
@@ -154,7 +154,7 @@ def verify_message(message: Element, key: PublicKey, suites: Collection[Suite] =
         raise SignatureError(f"{name}: {error}", error.received) from error
     covered = {reference.id for reference in verified.references}
     for found in required_elements(message):
-        if getattr(found.element, "Id", None) not in covered:
+        if str(getattr(found.element, "Id", None)) not in covered:
             raise SignatureError(f"{name}: the signature does not cover {found.name}")
     return verified
 
@@ -210,7 +210,7 @@ def _suite_of(signed_info: SignedInfoType, key: PublicKey, suites: Collection[Su
     canonicalization = signed_info.CanonicalizationMethod.Algorithm
     if canonicalization != CANONICAL_EXI:
         raise SignatureError(f"CanonicalizationMethod {canonicalization!r}, expected {CANONICAL_EXI}")
-    method = signed_info.SignatureMethod.Algorithm
+    method = str(signed_info.SignatureMethod.Algorithm)
     suite = SUITES.get(method)
     if suite is None or suite not in suites:
         raise SignatureError(f"SignatureMethod {method!r}, accepted: {', '.join(s.signature_method for s in suites)}")
@@ -227,6 +227,7 @@ def _by_id(elements: Iterable[Named]) -> dict[str, Named]:
         identifier = getattr(named.element, "Id", None)
         if identifier is None:
             continue
+        identifier = str(identifier)  # a decoder may have marked it as text that is no ID
         if identifier in found:
             raise SignatureError(f"Id {identifier!r} stands twice: in {found[identifier].name} and {named.name}")
         found[identifier] = named
@@ -236,7 +237,7 @@ def _by_id(elements: Iterable[Named]) -> dict[str, Named]:
 def _verify_reference(
     reference: ReferenceType, by_id: dict[str, Named], suite: Suite, schema: str
 ) -> VerifiedReference:
-    uri = reference.URI or ""
+    uri = str(reference.URI or "")
     named = by_id.get(uri.removeprefix("#")) if uri.startswith("#") else None
     if named is None:
         raise SignatureError(f"reference {uri!r} names no element; Ids: {', '.join(by_id) or 'none'}")

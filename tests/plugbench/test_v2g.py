@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -161,3 +162,26 @@ def test_signatures_are_part_of_the_verdict(capsys):
     code, out = run(capsys, "decode", octets.hex(), "--protocol", "iso2", "--summary")
     assert code == 1
     assert "signature DOES NOT VERIFY: CertificateInstallationRes: reference '#id4' (eMAID)" in out
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_changed_octets_end_in_output_and_an_exit_code(capsys, tmp_path, seed):
+    """Messages with flipped bits, a hundred in a file: no traceback, one line of JSON each."""
+    if not PAIRS.is_file():
+        pytest.skip(f"public test data {PAIRS} is absent")
+    with gzip.open(PAIRS, "rt", encoding="utf-8") as file:
+        rows = [row for row in map(json.loads, file) if row["protocol"] == "urn:iso:15118:2:2013:MsgDef"]
+    rng = random.Random(seed)
+    lines = []
+    for row in rng.sample(rows, 100):
+        octets = bytearray(bytes.fromhex(row["hex"]))
+        for _ in range(rng.randrange(4)):
+            bit = rng.randrange(8, len(octets) * 8)
+            octets[bit // 8] ^= 1 << bit % 8
+        lines.append(octets.hex())
+    path = tmp_path / "changed.txt"
+    path.write_text("\n".join(lines))
+    code, out = run(capsys, "decode", str(path), "--protocol", "iso2", "--json")
+    assert code in (0, 1)
+    assert [json.loads(line)["octets"] for line in out.splitlines()] == lines
+    assert run(capsys, "diff", str(path), str(path), "--protocol", "iso2") == (0, "no difference\n")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from v2g.capture import Sender
 from v2g.exi.codec import encode
+from v2g.exi.deviations import Untyped
 from v2g.exi.dialects import LIBCBV2G
 from v2g.exi.generated.sap.types import supportedAppProtocolRes
 from v2g.render import plain, tree_lines
@@ -159,3 +160,10 @@ def test_changed_octets_are_shown_or_refused_never_a_crash(v2g_rows, data):
         assert found.name
         if found.message is not None:
             list(tree_lines(plain(found.message)))
+
+
+def test_a_handshake_with_text_for_its_schema_id_chooses_nothing():
+    answer = supportedAppProtocolRes(ResponseCode="OK_SuccessfulNegotiation", SchemaID=Untyped("one"))
+    *_, chosen, last = decoded(frame(SAP_REQ_ISO2), frame(encode(answer, check=False).hex()), frame(SETUP))
+    assert [d.kind for d in chosen.deviations] == ["untyped value"]
+    assert "chose SchemaID -1" in last.error
