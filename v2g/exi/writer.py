@@ -210,8 +210,9 @@ class Contents:
             values = self.left.get(step.field)
             if not values or (step.high and step.high > 1 and self.state == number + 1 and self.count >= step.high):
                 continue
-            if len(step.members) > 1 and self._member(step, values[0]) != production.member:
-                continue
+            if len(step.members) > 1:
+                code += self._member(step, values[0]) - production.member
+                production = found[code]
             value = values.pop(0)
             if not values:
                 del self.left[step.field]

@@ -6,12 +6,16 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from v2g.exi import codec
 from v2g.exi.errors import EncodeError
 from v2g.exi.generated.iso20_acdp import types as acdp
 from v2g.exi.generated.iso20_common_types import types as common_types
 from v2g.exi.json_form import from_json, to_json
+from v2g.exi.random_messages import RandomMessages
+from v2g.exi.schemas import SchemaSet
 
 DOCUMENT: dict[str, Any] = {
     "V2G_Message": {
@@ -69,3 +73,43 @@ def test_elements_that_share_a_class() -> None:
     shown = to_json(codec.decode("iso20_acdp", octets))
     assert list(shown) == ["ACDP_DisconnectReq"]
     assert codec.encode(from_json("iso20_acdp", shown)) == octets
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
+JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner), max_leaves=5
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths of all nodes of a JSON value."""
+    found = [path]
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, inner in items:
+        found += places(inner, (*path, name))
+    return found
+
+
+@pytest.mark.parametrize("name", list(SchemaSet))
+@settings(max_examples=40, deadline=None, database=None)
+@given(data=st.data(), seed=st.integers(0, 2**32))
+def test_any_json_gives_a_message_or_a_documented_error(name: SchemaSet, data: st.DataObject, seed: int) -> None:
+    """A valid message with one node changed to something else."""
+    element, message = RandomMessages(name, seed).document()
+    document = to_json(message, element)
+    path = data.draw(st.sampled_from(places(document)))
+    value = data.draw(JSON)
+    if path:
+        *parents, last = path
+        at: Any = document
+        for part in parents:
+            at = at[part]
+        at[last] = value
+    else:
+        document = value if isinstance(value, dict) else {"x": value}
+    for check in (True, False):
+        try:
+            octets = codec.encode(from_json(name, document), schema=name, check=check)
+        except EncodeError:
+            continue
+        codec.decode(name, octets)

@@ -7,9 +7,7 @@ import sys
 from pathlib import Path
 
 from ports.errors import PlugbenchError
-from v2g.exi.generator.flatten import Flattener
 from v2g.exi.generator.generate import generate
-from v2g.exi.generator.naming import Library
 from v2g.exi.generator.report import report
 from v2g.exi.generator.wheel import schemas
 
@@ -42,8 +40,6 @@ def write(files: dict[str, str], output: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
-
-__all__ = ["Flattener", "Library", "main", "write"]
 
 if __name__ == "__main__":
     sys.exit(main())

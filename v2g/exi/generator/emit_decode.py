@@ -5,7 +5,7 @@ from __future__ import annotations
 from v2g.exi.generator.imports import Names
 from v2g.exi.generator.naming import Library, constant
 from v2g.exi.generator.source_code import SourceCode
-from v2g.exi.generator.transitions import State, is_regular, states_after, successors
+from v2g.exi.generator.transitions import State, count_in, is_regular, states_after, successors
 from v2g.exi.grammar import Complex, Production, Simple, Step, productions
 
 HEAD = """from __future__ import annotations
@@ -202,9 +202,8 @@ class DecodeFunction:
 
     def _next(self, state: State, leave: int | None = None, *, loop: bool = False) -> None:
         """Read the event code of a state into `e` (and the member of a substitution group into `i`)."""
-        kind, step = self.kind, kind_step(self.kind, state)
-        count = 0 if step is None else (step.high or 1) if state.full else max(step.low, 1)
-        found = productions(kind, state.number, count)
+        kind = self.kind
+        found = productions(kind, state.number, count_in(kind, state))
         width = len(found).bit_length()
         steps = successors(kind, state)
         inside = loop or (leave is not None and self.guarded[leave])
@@ -304,10 +303,6 @@ class DecodeFunction:
                 run.flush()
                 code(f"{name}, p = r.binary(p)")
                 code("n = r.n")
-
-
-def kind_step(kind: Complex, state: State) -> Step | None:
-    return kind.steps[state.number - 1] if state.number else None
 
 
 def _choose(steps: list[int]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from v2g.exi.generator import content, simple
@@ -15,11 +14,8 @@ from v2g.exi.grammar import XSI, Complex, Member, Root, Schema, Step, StepKind, 
 XML_URI = "http://www.w3.org/XML/1998/namespace"
 
 
-@dataclass
-class Attributes:
-    """The attributes of a type by qualified name: (type key, required)."""
-
-    found: dict[QName, tuple[str, bool]] = field(default_factory=dict)
+# the attributes of a type by qualified name: (type key, required)
+Attributes = dict[QName, tuple[str, bool]]
 
 
 class Flattener:
@@ -99,9 +95,9 @@ class Flattener:
     def _complex(self, key: str, name: QName, node: Node) -> None:
         if key in self.types:
             raise UnknownFeatureError(f"{name}: a second type is called {key}")
-        attributes = Attributes()
+        attributes: Attributes = {}
         group, text, base = self._content(name, node, attributes)
-        ordered = sorted(attributes.found.items(), key=lambda item: (item[0][1], item[0][0]))
+        ordered = sorted(attributes.items(), key=lambda item: (item[0][1], item[0][0]))
         steps = [
             Step("attribute", name[1], (Member(name[1], name[0], kind),), required=required)
             for name, (kind, required) in ordered
@@ -168,7 +164,7 @@ class Flattener:
             raise UnknownFeatureError(f"attribute {node.get('name')}: prohibited or anonymous")
         name = (node.file.target if node.file.attributes_qualified else "", node.get("name") or "")
         self.attribute_names.add(name)
-        attributes.found[name] = self._named_type(node.qname("type")), node.get("use") == "required"
+        attributes[name] = self._named_type(node.qname("type")), node.get("use") == "required"
 
     def _particle(self, node: Node, owner: str) -> Particle | Group:
         low = int(node.get("minOccurs") or 1)
