@@ -67,6 +67,7 @@ PROVISIONING = sa.Table(
     sa.Column("namespace", sa.String(128), nullable=False),
     sa.Column("root_id", sa.String(36), nullable=False),
     sa.Column("v2g_root_key_identifiers", sa.JSON, nullable=False),
+    sa.Column("previous_pcid", sa.String(18), nullable=False),  # "" when it never had another one
     sa.Column("public_key_hash", sa.String(64), nullable=False),  # SHA-256 of the SubjectPublicKeyInfo: tells a re-key
     sa.Column("valid_to", sa.BigInteger, nullable=False, index=True),
     sa.Column("owner", sa.String(128), nullable=False),
@@ -106,8 +107,9 @@ WEBHOOK_ENDPOINTS = sa.Table(
     "webhook_endpoints",
     METADATA,
     sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("api", sa.String(16), nullable=False),  # facade and version that its events are written in: "opcp v1"
     sa.Column("url", sa.Text, nullable=False),
-    sa.Column("enabled_events", sa.JSON, nullable=False),
+    sa.Column("enabled_events", sa.JSON, nullable=False),  # of backends.pools.events.EventKind
     sa.Column("description", sa.Text, nullable=False),
     sa.Column("status", sa.String(16), nullable=False),
     sa.Column("metadata", sa.JSON, nullable=False),
@@ -128,8 +130,11 @@ EVENTS = sa.Table(
     sa.Column("subject", sa.String(64), nullable=False),  # PCID, EMAID or root id: whose event it is
     sa.Column("wmi", sa.String(3), nullable=False),
     sa.Column("provider_id", sa.String(5), nullable=False),
+    sa.Column("namespace", sa.String(128), nullable=False),
     sa.Column("body", sa.JSON, nullable=False),
     sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Column("cause", sa.String(36)),  # id of the event whose delivery made this one
+    sa.UniqueConstraint("cause", "event_type", name="uq_events_cause"),
 )
 
 DELIVERIES = sa.Table(
@@ -143,6 +148,14 @@ DELIVERIES = sa.Table(
     sa.Column("leased_until", sa.BigInteger, nullable=False),  # a server that dies gives its work back
     sa.Column("last_status", sa.Integer),
     sa.Index("ix_deliveries_due", "state", "due"),
+)
+
+RECEIVED_EVENTS = sa.Table(
+    "received_events",  # what our own receivers have acted upon
+    METADATA,
+    sa.Column("receiver", sa.String(64), primary_key=True),
+    sa.Column("event_id", sa.String(64), primary_key=True),
+    sa.Column("at", sa.BigInteger, nullable=False, index=True),
 )
 
 AUDIT = sa.Table(

@@ -65,18 +65,13 @@ def upgrade() -> None:
         sa.Column("subject", sa.String(length=64), nullable=False),
         sa.Column("wmi", sa.String(length=3), nullable=False),
         sa.Column("provider_id", sa.String(length=5), nullable=False),
+        sa.Column("namespace", sa.String(length=128), nullable=False),
         sa.Column("body", sa.JSON(), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("cause", sa.String(length=36), nullable=True),
         sa.PrimaryKeyConstraint("sequence", name=op.f("pk_events")),
+        sa.UniqueConstraint("cause", "event_type", name="uq_events_cause"),
         sa.UniqueConstraint("id", name=op.f("uq_events_id")),
-    )
-    op.create_table(
-        "pki_realms",
-        sa.Column("realm", sa.String(length=64), nullable=False),
-        sa.Column("preset", sa.String(length=64), nullable=False),
-        sa.Column("algorithm", sa.String(length=16), nullable=False),
-        sa.Column("created", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("realm", name=op.f("pk_pki_realms")),
     )
     op.create_table(
         "pki_certificates",
@@ -115,6 +110,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("common_name", name=op.f("pk_pki_end_entities")),
     )
     op.create_table(
+        "pki_realms",
+        sa.Column("realm", sa.String(length=64), nullable=False),
+        sa.Column("preset", sa.String(length=64), nullable=False),
+        sa.Column("algorithm", sa.String(length=16), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("realm", name=op.f("pk_pki_realms")),
+    )
+    op.create_table(
         "provisioning",
         sa.Column("pcid_key", sa.String(length=18), nullable=False),
         sa.Column("pcid", sa.String(length=18), nullable=False),
@@ -124,6 +127,7 @@ def upgrade() -> None:
         sa.Column("namespace", sa.String(length=128), nullable=False),
         sa.Column("root_id", sa.String(length=36), nullable=False),
         sa.Column("v2g_root_key_identifiers", sa.JSON(), nullable=False),
+        sa.Column("previous_pcid", sa.String(length=18), nullable=False),
         sa.Column("public_key_hash", sa.String(length=64), nullable=False),
         sa.Column("valid_to", sa.BigInteger(), nullable=False),
         sa.Column("owner", sa.String(length=128), nullable=False),
@@ -132,6 +136,16 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("provisioning", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_provisioning_valid_to"), ["valid_to"], unique=False)
+
+    op.create_table(
+        "received_events",
+        sa.Column("receiver", sa.String(length=64), nullable=False),
+        sa.Column("event_id", sa.String(length=64), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("receiver", "event_id", name=op.f("pk_received_events")),
+    )
+    with op.batch_alter_table("received_events", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_received_events_at"), ["at"], unique=False)
 
     op.create_table(
         "roots",
@@ -166,6 +180,7 @@ def upgrade() -> None:
     op.create_table(
         "webhook_endpoints",
         sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("api", sa.String(length=16), nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
         sa.Column("enabled_events", sa.JSON(), nullable=False),
         sa.Column("description", sa.Text(), nullable=False),
@@ -240,17 +255,21 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_roots_root_type"))
 
     op.drop_table("roots")
+    with op.batch_alter_table("received_events", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_received_events_at"))
+
+    op.drop_table("received_events")
     with op.batch_alter_table("provisioning", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_provisioning_valid_to"))
 
     op.drop_table("provisioning")
+    op.drop_table("pki_realms")
     op.drop_table("pki_end_entities")
     with op.batch_alter_table("pki_certificates", schema=None) as batch_op:
         batch_op.drop_index("ix_pki_certificates_kind")
         batch_op.drop_index(batch_op.f("ix_pki_certificates_common_name"))
 
     op.drop_table("pki_certificates")
-    op.drop_table("pki_realms")
     op.drop_table("events")
     with op.batch_alter_table("contracts", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_contracts_pcid_key"))

@@ -1,0 +1,61 @@
+"""The OPCP v1 application: any set of modules, over one database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from types import MappingProxyType
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from backends.api.errors import error_response
+from backends.api.limits import Limits, LimitsMiddleware
+from backends.opcp.aliases import AliasMiddleware
+from backends.opcp.root_routes import root_routes
+from backends.opcp.services import Services
+from backends.token.app import token_routes
+from ports.errors import RigError
+
+# Every module that can run alone. A new one is one row.
+MODULES: Mapping[str, Callable[[Services], list[BaseRoute]]] = MappingProxyType(
+    {
+        "token": lambda services: [*token_routes(services.tokens)],
+        "rcp": lambda services: [*root_routes(services.api, services.roots)],
+    }
+)
+
+
+def build_app(modules: Collection[str], services: Services, *, limits: Limits | None = None) -> Starlette:
+    """The application with the routes of these modules (names of MODULES); background work starts with it.
+
+    Raises RigError for a module that does not exist.
+    """
+    if unknown := sorted(set(modules) - set(MODULES)):
+        raise RigError(f"no module {', '.join(unknown)}; there are {', '.join(MODULES)}")
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with services.running(modules):
+            yield
+
+    return Starlette(
+        routes=[route for name in MODULES if name in modules for route in MODULES[name](services)],
+        middleware=[
+            Middleware(LimitsMiddleware, limits=limits or Limits(), clock=services.clock),
+            Middleware(AliasMiddleware),
+        ],
+        exception_handlers={HTTPException: _http_error},
+        lifespan=lifespan,
+    )
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    """No such path, no such method."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = error.headers if isinstance(error, HTTPException) else None
+    return error_response(status, {404: "Not found.", 405: "Method not allowed."}.get(status, ""), headers=headers)
