@@ -30,6 +30,7 @@ R = TypeVar("R")
 
 RETRY_FIRST_S = 0.1
 RETRY_MOST_S = 1.0  # a token that came back signs again within two seconds
+GATHER_S = 0.002  # a signature of a slow token is not waited for
 MIN_FREE_BYTES = 32 << 20  # below this no new transaction begins
 
 
@@ -81,8 +82,8 @@ class _Batch:
     signatures: list[tuple[Signed, asyncio.Future[None]]] = field(default_factory=list)
     deliveries: list[tuple[Delivery, asyncio.Future[None]]] = field(default_factory=list)
 
-    def __bool__(self) -> bool:
-        return bool(self.drafts or self.signatures or self.deliveries)
+    def __len__(self) -> int:
+        return len(self.drafts) + len(self.signatures) + len(self.deliveries)
 
 
 class Journal:
@@ -109,6 +110,7 @@ class Journal:
         self._seq = 0
         self._batch = _Batch()
         self._wake = asyncio.Event()
+        self._enough = asyncio.Event()
         self._lanes: dict[Stream, deque[Pending]] = {}
         self._lane_tasks: dict[Stream, asyncio.Task[None]] = {}
         self._writer: asyncio.Task[None] | None = None
@@ -218,6 +220,7 @@ class Journal:
             task.cancel()
         await asyncio.gather(*lanes, return_exceptions=True)
         self._wake.set()
+        self._enough.set()
         if self._writer is not None:
             await self._writer
         await self._thread.run(self._store.close)
@@ -228,6 +231,8 @@ class Journal:
         if self._closing or self._writer is None or self._writer.done():
             raise LocalError(f"journal {self.path} is closed")
         self._wake.set()
+        if len(self._batch) + 1 >= len(self._lanes) // 2:
+            self._enough.set()
         return self._batch
 
     async def _write(self) -> None:
@@ -236,8 +241,18 @@ class Journal:
             await self._wake.wait()
             self._wake.clear()
             while self._batch:
+                await self._gather()
                 batch, self._batch = self._batch, _Batch()
                 await self._commit(batch)
+
+    async def _gather(self) -> None:
+        """Wait a moment for the others: half of the streams under way should share a commit."""
+        if self._closing or len(self._batch) >= len(self._lanes) // 2:
+            return
+        self._enough.clear()
+        moment = asyncio.get_running_loop().call_later(GATHER_S, self._enough.set)
+        await self._enough.wait()
+        moment.cancel()
 
     async def _commit(self, batch: _Batch) -> None:
         heads, seq = dict(self._heads), self._seq

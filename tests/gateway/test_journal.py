@@ -134,7 +134,24 @@ async def test_records_under_way_share_commits(tmp_path: Path) -> None:
     streams = [Stream("GW1", f"M{number}") for number in range(16)]
     for _ in range(4):
         await asyncio.gather(*(keep(journal, draft(stream=stream)) for stream in streams))
-    assert commits < 2 * 4 * len(streams) / 2
+    assert commits <= 2 * 4 * len(streams) / 8
+    await journal.close()
+
+
+async def test_a_token_that_hangs_for_some_does_not_keep_others_from_being_stored(tmp_path: Path) -> None:
+    class Hanging(KeySigner):
+        async def sign(self, message: bytes) -> bytes:
+            if b"slow" in message:
+                await released.wait()
+            return await super().sign(message)
+
+    released = asyncio.Event()
+    journal = await open_journal(tmp_path, Hanging())
+    slow = [await journal.store(draft(stream=Stream("GW1", f"slow {number}"))) for number in range(8)]
+    (entry,) = await keep(journal, draft())
+    assert entry.is_signed
+    released.set()
+    await asyncio.gather(*(asyncio.shield(pending.signed) for pending in slow))
     await journal.close()
 
 
