@@ -26,11 +26,12 @@ class BitReader:
         self.end = 8 * len(data)
         self.long_form = False
         self.path: list[str] = []
-        self.state = ""
+        self.place: object = ""
 
     def where(self) -> str:
         """Schema, path and state, for errors."""
-        return f"{self.schema.name} {'/'.join(self.path) or 'stream'}{self.state}"
+        place = f" ({self.place})" if self.place and str(self.place)[0] not in ", " else str(self.place)
+        return f"{self.schema.name} {'/'.join(self.path) or 'stream'}{place}"
 
     def bits(self, width: int) -> int:
         start, stop = self.at, self.at + width

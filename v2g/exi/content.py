@@ -34,10 +34,11 @@ class Content:
         while True:
             kind = self.kind
             found = self._first_level()
-            self._tell_state()
+            reader.place = self
             start = reader.at
             code = reader.bits(len(found).bit_length())
-            reader.mark(start, f"event code {code}: {self._event_name(found, code)}")
+            if reader.annotating:
+                reader.mark(start, f"event code {code}: {self._event_name(found, code)}")
             if code < len(found):
                 if found[code].step == len(kind.steps):
                     return
@@ -70,9 +71,10 @@ class Content:
                 count -= 1
         return first_level(self.kind.key, self.state, count, nil=self.nil)
 
-    def _tell_state(self) -> None:
+    def __str__(self) -> str:
+        """The state, for errors."""
         after = self.kind.steps[self.state - 1].field if self.state else ""
-        self.reader.state = f" ({self.kind.name}, {'after ' + after if after else 'at its start'})"
+        return f" ({self.kind.name}, {'after ' + after if after else 'at its start'})"
 
     def _step(self, production: Production, start: int) -> None:
         reader, number = self.reader, production.step

@@ -11,6 +11,7 @@ from v2g.exi.errors import ExiError, TruncatedError
 from v2g.exi.grammar import Complex, Simple
 from v2g.exi.relaxed import read_relaxed
 from v2g.exi.schemas import SchemaSet, complex_grammar, grammar
+from v2g.exi.schemas import roots as schema_roots
 from v2g.exi.undeclared import skip_undeclared
 from v2g.exi.value_reader import BitNote, ValueReader
 from v2g.exi.wire_order import document_order
@@ -38,7 +39,7 @@ def _document(reader: Reader) -> Element:
     reader.path.append(root.name)
     message: Element = reader.complex(complex_grammar(root.types[0]), root.name)
     reader.finish(message)
-    if any(other is not root and other.types == root.types for other in roots[: roots.index(root)]):
+    if schema_roots(SchemaSet(reader.schema.name)).ELEMENTS.get(type(message)) != root.name:
         remember_element(message, root.name)
     return message
 
@@ -63,7 +64,7 @@ def _fragment(reader: Reader) -> tuple[str, Any]:
         value = reader.simple_element(kinds[-1], memory, 0)
     else:
         value = reader.complex(kinds[-1], root.name)
-    reader.state = ", after the element"
+    reader.place = ", after the element"
     start = reader.at
     code = reader.bits(width)
     if code != len(roots) + 1:
@@ -80,6 +81,7 @@ def annotate(
 ) -> tuple[list[BitNote], ExiError | None]:
     """What every bit of a stream is, as far as it can be read, and the error that stopped the reader, if any."""
     reader = Reader(name, payload, strict=False, check=True, dialect=dialect)
+    reader.annotating = True
     error: ExiError | None = None
     try:
         if fragment:
@@ -118,7 +120,7 @@ class Reader(ValueReader):
         tail = self.bits(rest)
         if rest:
             self.mark(start, "padding")
-        self.state = ", after the end"
+        self.place = ", after the end"
         if tail >> (rest & ~7):
             self.note("padding", start, f"bits {tail >> (rest & ~7):0{rest & 7}b} after the end")
         if rest > 7:

@@ -33,7 +33,7 @@ def read_relaxed(reader: Reader, root: Root) -> Any:
     values: dict[str, Any] = {}
     memory = Memory()
     while True:
-        reader.state = " (relaxed fragment grammar)"
+        reader.place = " (relaxed fragment grammar)"
         start = reader.at
         code = reader.bits(first_width(schema))
         if code >= attributes:

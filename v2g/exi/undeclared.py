@@ -39,7 +39,7 @@ def skip_undeclared(reader: Reader) -> tuple[str, str]:
 
 
 def _any_type(reader: Reader, name: tuple[str, str]) -> None:
-    reader.state = " (undeclared element)"
+    reader.place = " (undeclared element)"
     # once used, the built-in grammar of a name has AT(xsi:type) on its first level (EXI 8.4.3)
     learnt = name in reader.built_in and reader.bits(1) == 0
     reader.built_in.add(name)

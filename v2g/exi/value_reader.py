@@ -35,6 +35,7 @@ class ValueReader(BitReader):
         self.check = check
         self.dialect = dialect
         self.deviations: list[Deviation] = []
+        self.annotating = False
         self.bit_notes: list[BitNote] = []
         self.built_in: set[tuple[str, str]] = set()
 
@@ -47,7 +48,8 @@ class ValueReader(BitReader):
         if self.strict and not valid:
             raise StrictError(f"{kind}: {detail}", self.data, bit, self.where())
         self.deviations.append(Deviation(kind, "/".join(self.path), bit, detail))
-        self.mark(bit, f"{kind}: {detail}")
+        if self.annotating:
+            self.mark(bit, f"{kind}: {detail}")
 
     def bad_event(self, message: str) -> EventError:
         return EventError(message, self.data, self.at, self.where())
@@ -70,7 +72,7 @@ class ValueReader(BitReader):
 
     def _simple_end(self, simple: Simple) -> None:
         """EE, or the second level of a state that has only EE."""
-        self.state = f" ({simple.name}, after its value)"
+        self.place = simple.name
         while self.bits(1):
             if not self.bits(1):
                 self.undeclared(self.at)
@@ -119,7 +121,7 @@ class ValueReader(BitReader):
 
     def _emptied(self, simple: Simple) -> None:
         """After xsi:nil="true": attributes and text until EE."""
-        self.state = f" ({simple.name}, after xsi:nil)"
+        self.place = f" ({simple.name}, after xsi:nil)"
         closed = False
         while self.bits(1):
             start = self.at
@@ -172,14 +174,15 @@ class ValueReader(BitReader):
 
     def value(self, simple: Simple) -> Any:
         """Read a value and check it against its limits."""
-        self.state = f" ({simple.name})"
+        self.place = simple.name
         start = self.at
         value: Any
         match simple.kind:
             case "enumeration":
                 index = self.bits(simple.width)
                 if index < len(simple.values):
-                    self.mark(start, f"{simple.name} {simple.values[index]}")
+                    if self.annotating:
+                        self.mark(start, f"{simple.name} {simple.values[index]}")
                     return simple.values[index]
                 self.note("undefined value", start, f"index {index} of the {len(simple.values)} of {simple.name}")
                 return Undefined(f"#{index}")
@@ -195,7 +198,8 @@ class ValueReader(BitReader):
                 value = self.string()
             case _:
                 value = self.binary()
-        self.mark(start, f"{simple.name} {value!r}")
+        if self.annotating:
+            self.mark(start, f"{simple.name} {value!r}")
         if self.check and (wrong := broken_limit(simple, value)):
             self.note("limit", start, wrong)
         return value

@@ -6,6 +6,7 @@ import os
 import sys
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from random import Random
 
 import pytest
@@ -84,7 +85,8 @@ def test_campaign() -> None:
     """10 million mutated inputs over all schema sets, on PROCESSES processes."""
     shares = [min(SHARE, INPUTS - start) for start in range(0, INPUTS, SHARE)]
     total: Counter[str] = Counter()
-    with ProcessPoolExecutor(PROCESSES) as pool:
+    # fresh processes: forks of pytest's would be measured with its heap
+    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
         running = [pool.submit(campaign, seed, count) for seed, count in enumerate(shares, 1000)]
         for done, future in enumerate(as_completed(running), 1):
             outcome = future.result()
