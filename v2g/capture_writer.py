@@ -32,14 +32,24 @@ class _End:
 
 @dataclass(slots=True)
 class CaptureWriter:
-    """One vehicle and one station. Times are seconds since 1970 and given in order."""
+    """One vehicle and one station. Times are seconds since 1970 and given in order.
+
+    interface: number of the capture interface; writers of one file share their packets (`beside`).
+    """
 
     vehicle_address: IPv6Address = _VEHICLE
     station_address: IPv6Address = _STATION
     vehicle_port: int = 49152
     station_port: int = 61341
+    interface: int = 0
     _blocks: list[bytes] = field(default_factory=list)
     _ends: tuple[_End, _End] | None = None
+
+    def beside(
+        self, vehicle: tuple[IPv6Address, int], station: tuple[IPv6Address, int], interface: int = 0
+    ) -> CaptureWriter:
+        """A writer of other packets into the same file, between other ends or on another interface."""
+        return CaptureWriter(vehicle[0], station[0], vehicle[1], station[1], interface, self._blocks)
 
     def udp(self, time: float, from_vehicle: bool, octets: bytes) -> None:
         """An SDP datagram: the vehicle's goes to the multicast group, the station's to the vehicle."""
@@ -54,8 +64,7 @@ class CaptureWriter:
 
     def tcp(self, time: float, from_vehicle: bool, octets: bytes) -> None:
         """Octets of the connection; it is opened when the first come."""
-        if self._ends is None:
-            self._open(time)
+        self.open(time)
         for start in range(0, len(octets), _MSS):
             self._segment(time, from_vehicle, octets[start : start + _MSS], ACK | _PSH)
 
@@ -67,12 +76,16 @@ class CaptureWriter:
             self._ends = None
             self.vehicle_port += 1
 
-    def octets(self, tls_key_log: bytes = b"") -> bytes:
-        """The file: section, interface, the keys if given, packets."""
+    def open(self, time: float) -> None:
+        """Open the connection; harmless when it is open."""
+        if self._ends is None:
+            self._open(time)
+
+    def octets(self, tls_key_log: bytes = b"", interfaces: tuple[str, ...] = ("",)) -> bytes:
+        """The file: section, interfaces with their names, the keys if given, packets."""
         section = _block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))
-        interface = _block(1, struct.pack("<HHI", 1, 0, 0) + struct.pack("<HHB3xHH", 9, 1, 9, 0, 0))  # nanoseconds
         keys = _block(10, struct.pack("<II", TLS_KEY_LOG, len(tls_key_log)) + tls_key_log) if tls_key_log else b""
-        return b"".join((section, interface, keys, *self._blocks))
+        return b"".join((section, *map(_interface, interfaces), keys, *self._blocks))
 
     def _open(self, time: float) -> None:
         self._ends = (
@@ -110,7 +123,9 @@ class CaptureWriter:
         frame = macs + b"\x86\xdd" + ip + bytes(body)
         ticks = round(time * 1_000_000_000)
         size = len(frame)
-        self._blocks.append(_block(6, struct.pack("<IIIII", 0, ticks >> 32, ticks & 0xFFFFFFFF, size, size) + frame))
+        self._blocks.append(
+            _block(6, struct.pack("<IIIII", self.interface, ticks >> 32, ticks & 0xFFFFFFFF, size, size) + frame)
+        )
 
 
 def _mac(address: IPv6Address) -> bytes:
@@ -125,6 +140,13 @@ def _checksum(octets: bytes) -> int:
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
+
+
+def _interface(name: str) -> bytes:
+    """Ethernet, times in nanoseconds."""
+    text = name.encode()
+    options = struct.pack("<HH", 2, len(text)) + text + b"\0" * (-len(text) % 4) if text else b""
+    return _block(1, struct.pack("<HHI", 1, 0, 0) + options + struct.pack("<HHB3xHH", 9, 1, 9, 0, 0))
 
 
 def _block(kind: int, body: bytes) -> bytes:
