@@ -23,7 +23,7 @@ MO = frozenset({Role.MO_V2G_PKI, Role.MO_OWN_PKI})
 ALL = frozenset(Role)
 USERS = ALL - {Role.ADMIN}
 
-# Roles per operation: OPCP 1.0.0 OpenAPI and its table of rights; see docs/decisions/0010-opcp-contradictions.md.
+# Roles per operation: OPCP 1.0.0 OpenAPI and its table of rights; see docs/decisions/0040-opcp-contradictions.md.
 RIGHTS: dict[str, frozenset[Role]] = {
     "root.list": ALL,
     "root.get": ALL,
@@ -62,6 +62,7 @@ OWNS_PCID: dict[str, frozenset[Role]] = {
     "contract.set_default": frozenset({Role.OEM}),
     "contract.list": frozenset({Role.OEM}),
     "est.enroll.oem": frozenset({Role.OEM}),
+    "est.enroll.veh": frozenset({Role.OEM}),
 }
 OWNS_EMAID: dict[str, frozenset[Role]] = {
     "contract.sign": frozenset({Role.MO_OWN_PKI}),

@@ -108,6 +108,25 @@ class HttpServer:
         await self.close()
 
 
+class _Protocol(H11Protocol):
+    """Hands the client's TLS certificate to the application: ASGI TLS extension, `client_cert_chain` with the leaf."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        der = tls.getpeercert(binary_form=True) if tls else None
+        if der:
+            self.app = _with_client_certificate(self.app, ssl.DER_cert_to_PEM_cert(der))
+
+
+def _with_client_certificate(app: Any, pem: str) -> Any:
+    async def inner(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        extensions = {**scope.get("extensions", {}), "tls": {"client_cert_chain": [pem]}}
+        await app({**scope, "extensions": extensions}, receive, send)
+
+    return inner
+
+
 async def serve_asgi(
     app: Any,
     host: str = "127.0.0.1",
@@ -144,7 +163,7 @@ async def serve_asgi(
     loop = asyncio.get_running_loop()
 
     def protocol() -> H11Protocol:
-        return H11Protocol(config=config, server_state=state, app_state=lifespan.state, _loop=loop)
+        return _Protocol(config=config, server_state=state, app_state=lifespan.state, _loop=loop)
 
     try:
         server = await loop.create_server(protocol, host, port, ssl=ssl)

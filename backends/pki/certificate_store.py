@@ -139,12 +139,18 @@ def _where(connection: sa.Connection, *conditions: sa.ColumnElement[bool], newes
     return [StoredCertificate(*row) for row in connection.execute(select)]
 
 
+def lookup(connection: sa.Connection, value: str) -> StoredCertificate | None:
+    """By fingerprint."""
+    found = _where(connection, PKI_CERTIFICATES.c.fingerprint == value)
+    return found[0] if found else None
+
+
 def by_fingerprint(connection: sa.Connection, value: str) -> StoredCertificate:
     """Raises RigError when there is none."""
-    found = _where(connection, PKI_CERTIFICATES.c.fingerprint == value)
-    if not found:
+    found = lookup(connection, value)
+    if found is None:
         raise RigError(f"no certificate with SHA-256 {value} in the store")
-    return found[0]
+    return found
 
 
 def by_serial(connection: sa.Connection, issuer: str, serial: int) -> StoredCertificate | None:
@@ -239,3 +245,10 @@ def revoke(
 def paths(connection: sa.Connection, found: Sequence[StoredCertificate]) -> list[list[StoredCertificate]]:
     """The chain of each."""
     return [chain(connection, one) for one in found]
+
+
+def revocations(connection: sa.Connection, fingerprints: Sequence[str]) -> dict[str, int | None]:
+    """Of those that are ours: when each was revoked, None = it was not."""
+    t = PKI_CERTIFICATES.c
+    rows = connection.execute(sa.select(t.fingerprint, t.revoked).where(t.fingerprint.in_(fingerprints)))
+    return {row.fingerprint: row.revoked for row in rows}
