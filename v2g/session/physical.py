@@ -1,0 +1,32 @@
+"""Physical values of V2G: an integer of 16 bits and a power of ten from -3 to 3."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from ports.errors import LocalError
+
+LIMIT = 32767  # xs:short
+
+
+@lru_cache(maxsize=4096)
+def scaled(value: float) -> tuple[int, int]:
+    """(multiplier, integer) nearest to a value, with as few digits as are exact. Raises LocalError when too large."""
+    exact = Decimal(str(value))
+    for multiplier in (0, -1, -2, -3, 1, 2, 3):
+        integer = exact.scaleb(-multiplier)
+        if integer == integer.to_integral_value() and abs(integer) <= LIMIT:
+            return multiplier, int(integer)
+    for multiplier in range(-3, 4):
+        integer = exact.scaleb(-multiplier).to_integral_value()
+        if abs(integer) <= LIMIT:
+            return multiplier, int(integer)
+    raise LocalError(f"{value} does not fit a physical value of V2G: at most {LIMIT}E3")
+
+
+def number(physical: Any) -> float:
+    """The value of a PhysicalValueType, in its unit."""
+    value: float = physical.Value * 10.0**physical.Multiplier
+    return round(value, 3)
