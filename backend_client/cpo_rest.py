@@ -9,6 +9,7 @@ from types import TracebackType
 import httpx
 
 from backend_client.cpo_messages import AnswerMessage, MessageError, RecordMessage, decode, encode
+from backend_client.credential import Credential
 from ports.backend import Ack, SignedRecord
 from ports.errors import LocalError, PeerError, RigError
 
@@ -26,13 +27,13 @@ class CpoRest:
         self,
         url: str,
         *,
-        token_file: Path | None = None,
+        token: Credential | None = None,
         ca_file: Path | None = None,
         client_certificate: tuple[Path, Path] | None = None,
         timeout_s: float = 10.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """url: without /v1. token_file: holds the bearer token. ca_file: the only roots trusted for https.
+        """url: without /v1. token: the bearer token's place. ca_file: the only roots trusted for https.
 
         client_certificate: files of certificate and key, for mutual TLS. transport: in place of the network.
         Raises LocalError for another scheme, RigError for files that cannot be read.
@@ -41,7 +42,7 @@ class CpoRest:
         if self._url.scheme not in {"http", "https"}:
             raise LocalError(f"CPO backend {url}: the scheme must be http or https")
         self._client = httpx.AsyncClient(
-            headers={"Content-Type": "application/json", "Accept": "application/json"} | _credential(token_file),
+            headers={"Content-Type": "application/json", "Accept": "application/json"} | _authorization(token),
             timeout=timeout_s,
             verify=_trust(ca_file, client_certificate) if self._url.scheme == "https" else True,
             transport=transport,
@@ -103,13 +104,8 @@ async def _limited(response: httpx.Response) -> bytes:
     return body
 
 
-def _credential(token_file: Path | None) -> dict[str, str]:
-    if token_file is None:
-        return {}
-    try:
-        return {"Authorization": f"Bearer {token_file.read_text(encoding='ascii').strip()}"}
-    except (OSError, UnicodeDecodeError) as error:
-        raise RigError(f"the CPO token file {token_file} cannot be read: {error}") from error
+def _authorization(token: Credential | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token.read()}"} if token is not None else {}
 
 
 def _trust(ca_file: Path | None, client_certificate: tuple[Path, Path] | None) -> ssl.SSLContext:

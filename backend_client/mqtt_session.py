@@ -13,6 +13,7 @@ import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from backend_client.credential import Credential
 from ports.clock import Clock
 from ports.errors import RigError
 
@@ -27,16 +28,17 @@ _LOG.propagate = False
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where and as whom. password_file: never the password itself. ca_file: makes the connection TLS."""
+    """Where and as whom. ca_file: roots to trust instead of the system's; makes the connection TLS, as tls does."""
 
     host: str
     port: int = 1883
     username: str | None = None
-    password_file: Path | None = None
+    password: Credential | None = None
     ca_file: Path | None = None
+    tls: bool = False
 
     def __str__(self) -> str:
-        return f"{'mqtts' if self.ca_file else 'mqtt'}://{self.host}:{self.port}"
+        return f"{'mqtts' if self.tls or self.ca_file else 'mqtt'}://{self.host}:{self.port}"
 
 
 class MqttSession:
@@ -129,29 +131,20 @@ class MqttSession:
             self._broker.port,
             identifier=self._client_id,
             username=self._broker.username,
-            password=_password(self._broker.password_file),
+            password=self._broker.password.read() if self._broker.password is not None else None,
             protocol=aiomqtt.ProtocolVersion.V5,
             clean_start=False,
             properties=properties,
-            tls_context=_tls(self._broker.ca_file),
+            tls_context=_tls(self._broker),
             timeout=10.0,
             logger=_LOG,
         )
 
 
-def _password(file: Path | None) -> str | None:
-    if file is None:
+def _tls(broker: Broker) -> ssl.SSLContext | None:
+    if broker.ca_file is None and not broker.tls:
         return None
     try:
-        return file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RigError(f"the MQTT password file {file} cannot be read: {error}") from error
-
-
-def _tls(file: Path | None) -> ssl.SSLContext | None:
-    if file is None:
-        return None
-    try:
-        return ssl.create_default_context(cafile=file)
+        return ssl.create_default_context(cafile=broker.ca_file)
     except (OSError, ssl.SSLError) as error:
-        raise RigError(f"cannot use {file} as MQTT root: {error}") from error
+        raise RigError(f"cannot use {broker.ca_file} as MQTT root: {error}") from error

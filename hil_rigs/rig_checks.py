@@ -33,6 +33,15 @@ def known_models() -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
+def one_signer(rig: Rig) -> Iterator[Finding]:
+    """One gateway has one journal, and one journal one key."""
+    first = rig.gateway.connectors[0].signer
+    for number, connector in enumerate(rig.gateway.connectors):
+        if connector.signer != first:
+            place = ("gateway", "connectors", number, "signer")
+            yield place, f'expected "{first}", the signer of the first connector: a gateway signs with one key'
+
+
 def references(rig: Rig) -> Iterator[Finding]:
     """Every name leads to a resource of the right kind."""
 
@@ -216,6 +225,7 @@ def _earliest_end(session: Session) -> float:
 
 CHECKS: tuple[Callable[[Rig], Iterator[Finding]], ...] = (
     references,
+    one_signer,
     models,
     owners,
     limits,

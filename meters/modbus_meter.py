@@ -295,7 +295,7 @@ class ModbusMeter:
         return text
 
     def _check_serial(self, serial: str) -> None:
-        if self._serial and serial != self._serial:
+        if self._serial and not _same_serial(serial, self._serial):
             self._identity = None
             raise MeterReplacedError(
                 f"meter {self._label} was replaced: serial number {self._serial} before, {serial} now",
@@ -369,3 +369,8 @@ def _sync_reads(model: MeterModel) -> tuple[ReadRegisters, ...]:
         pairs = plan((slot for point in model.points for slot in slots_of(point)), model.limits, None)
         forms |= {read.answer_header: read for read in pairs}
     return tuple(forms.values())
+
+
+def _same_serial(one: str, other: str) -> bool:
+    """Numeric registers have no leading zeros, the label on the meter may."""
+    return one == other or (one.isdigit() and other.isdigit() and one.lstrip("0") == other.lstrip("0"))

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from backend_client.cpo_mqtt import CpoMqtt
 from backend_client.cpo_rest import CpoRest
+from backend_client.credential import Credential
 from backend_client.mqtt_session import Broker
 from backends.cpo import cpo_app
 from backends.cpo_mqtt import CpoMqttServer
@@ -82,7 +83,9 @@ async def _rest(
     stack: AsyncExitStack,
 ) -> CpoRest:
     if resource.url != "embedded":
-        return CpoRest(resource.url, token_file=resource.bearer_file, ca_file=resource.ca_file)
+        return CpoRest(
+            resource.url, token=_credential(resource.bearer_file, resource.bearer_env), ca_file=resource.ca_file
+        )
     receiver, database = await _receiver(name, folder, clock, tracer)
     context, ca_file = self_signed(private / f"{name}.tls", clock) if resource.tls else (None, None)
     server = await serve_asgi(cpo_app(receiver, database, clock), ssl=context, clock=clock)
@@ -116,7 +119,12 @@ async def _mqtt(
             url.hostname or "",
             url.port or (8883 if secure else 1883),
             username=resource.username,
-            password_file=resource.password_file,
+            password=_credential(resource.password_file, resource.password_env),
             ca_file=resource.ca_file,
+            tls=secure,
         )
     return CpoMqtt(broker, rig.gateway.serial_number, clock, prefix=resource.topic)
+
+
+def _credential(file: Path | None, variable: str | None) -> Credential | None:
+    return Credential(file, variable or "") if file is not None or variable else None

@@ -14,6 +14,7 @@ from paho.mqtt.properties import Properties
 
 from backend_client.cpo_messages import RecordMessage, encode
 from backend_client.cpo_mqtt import CpoMqtt
+from backend_client.credential import Credential
 from backend_client.mqtt_session import Broker
 from backends import cpo_store
 from backends.cpo_mqtt import CpoMqttServer
@@ -144,7 +145,9 @@ def test_a_client_id_is_one_topic_level() -> None:
 
 
 async def test_a_missing_password_file_is_a_rig_error(tmp_path: Path) -> None:
-    client = CpoMqtt(Broker("127.0.0.1", 1, username="u", password_file=tmp_path / "missing"), "gw1", RealClock())
-    with pytest.raises(RigError, match="password file"):
+    client = CpoMqtt(
+        Broker("127.0.0.1", 1, username="u", password=Credential(tmp_path / "missing")), "gw1", RealClock()
+    )
+    with pytest.raises(RigError, match="credential file"):
         await client.deliver(RecordMaker().make())
     await client.close()

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from backend_client.cpo_rest import MAX_ANSWER, CpoRest
+from backend_client.credential import Credential
 from backends import cpo_store
 from backends.cpo import cpo_app
 from backends.cpo_receiver import CpoReceiver, KeyPolicy
@@ -131,10 +132,10 @@ async def test_the_token_comes_from_a_file(database: Database, tmp_path: Path) -
     token = tmp_path / "token"
     token.write_text("s3cret\n")
     transport = httpx.ASGITransport(app(database, token="s3cret"))  # type: ignore[arg-type]
-    async with CpoRest("http://cpo", token_file=token, transport=transport) as backend:
+    async with CpoRest("http://cpo", token=Credential(token), transport=transport) as backend:
         assert await backend.deliver(RECORD) is Ack.STORED
     with pytest.raises(RigError, match="cannot be read"):
-        CpoRest("http://cpo", token_file=tmp_path / "missing")
+        CpoRest("http://cpo", token=Credential(tmp_path / "missing"))
 
 
 def test_other_schemes_and_missing_files_are_refused(tmp_path: Path) -> None:

@@ -102,6 +102,17 @@ def test_relative_paths_count_from_the_file(tmp_path: Path, monkeypatch: pytest.
     assert loaded.rig.gateway.journal == str(tmp_path / "rigs/journal.db")
 
 
+def test_a_gateway_signs_with_one_key(tmp_path: Path) -> None:
+    second = """  soft: {kind: file_key}
+  m2: {kind: meter, model: abb_b23, bus: bus, unit: 2}
+  board2: {kind: charger, port: virtual}
+gateway:"""
+    line = '\n    - {id: "2", evse_id: "DE*PLB*E2", board: board2, meter: m2, signer: soft, max_current_a: 32}'
+    text = changed(("gateway:", second), ("signer: hsm, max_current_a: 32}", "signer: hsm, max_current_a: 32}" + line))
+    with pytest.raises(RigFileError, match=r'connectors\[1\]\.signer: expected "hsm"'):
+        load_rig(write(tmp_path, text))
+
+
 # Changes of GOOD (old => new; NOTHING takes it out), and below them the beginning of what is said about it.
 MISTAKES = r"""
 bus: bus => bus: buss
