@@ -64,10 +64,10 @@ class Content:
 
     def _first_level(self) -> tuple[Production, ...]:
         """The productions of the state; the dialect may end a full list as if one more could follow."""
-        count, limit = self.count, self.reader.dialect.full_list_from
-        if count and limit is not None:
+        count, dialect = self.count, self.reader.dialect
+        if count > 1 and dialect.open_lists:
             high = self.kind.steps[self.state - 1].high
-            if high is not None and limit <= high == count:
+            if count == high and dialect.ends_open(self.kind.home, high):
                 count -= 1
         return first_level(self.kind.key, self.state, count, nil=self.nil)
 

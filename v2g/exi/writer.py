@@ -83,7 +83,7 @@ class Writer(BitWriter):
 
     def __init__(self, name: SchemaSet, dialect: Dialect) -> None:
         super().__init__(schema(name), empty_event=dialect.empty_content == "event")
-        self.full_list_from = dialect.full_list_from
+        self.dialect = dialect
         self.path: list[str] = []
 
     def error(self, message: str) -> EncodeError:
@@ -187,10 +187,10 @@ class Contents:
             self._write_step(production, value)
 
     def _first_level(self) -> tuple[Production, ...]:
-        count, limit = self.count, self.writer.full_list_from
-        if count and limit is not None:
+        count, dialect = self.count, self.writer.dialect
+        if count > 1 and dialect.open_lists:
             high = self.kind.steps[self.state - 1].high
-            if high is not None and limit <= high == count:
+            if count == high and dialect.ends_open(self.kind.home, high):
                 count -= 1
         return first_level(self.kind.key, self.state, count, nil=self.nil)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from v2g.exi.generator.__main__ import main
 from v2g.exi.generator.generate import generate
 from v2g.exi.generator.report import report
 from v2g.exi.generator.xsd import Pool, UnknownFeatureError
@@ -82,6 +83,29 @@ def test_nothing_is_generated_twice() -> None:
             owners.setdefault(name, []).append(path.parent.name)
     assert owners["decode_SignatureType"] == ["xmldsig"]
     assert owners["decode_RationalNumberType"] == ["iso20_common_types"]
+
+
+def test_command(
+    schemas: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writes the same files elsewhere, drops what is no longer generated, and says what it used."""
+    stale = tmp_path / "old" / "types.py"
+    stale.parent.mkdir()
+    stale.write_text("")
+    monkeypatch.setattr("sys.argv", ["generator", "--schemas", str(schemas), "--output", str(tmp_path)])
+    assert main() == 0
+    assert not stale.exists()
+    assert (tmp_path / "iso2/types.py").read_text() == (GENERATED / "iso2/types.py").read_text()
+    assert "iso15118_2/V2G_CI_MsgBody.xsd" in capsys.readouterr().out
+
+
+def test_command_without_schemas(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["generator", "--schemas", str(tmp_path / "none"), "--output", str(tmp_path)])
+    assert main() == 2
+    assert "--schemas names the folder" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 UNKNOWN = {

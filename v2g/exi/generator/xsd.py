@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from ports.errors import LocalError
+from ports.errors import LocalError, RigError
 
 XS = "{http://www.w3.org/2001/XMLSchema}"
 QName = tuple[str, str]  # (namespace URI, local name)
@@ -67,7 +67,10 @@ class SchemaFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.text = path.read_bytes()
+        try:
+            self.text = path.read_bytes()
+        except OSError as error:
+            raise RigError(f"schema {path}: {error.strerror}; --schemas names the folder of the XSDs") from None
         # xmldsig-core-schema.xsd declares a DTD on w3.org: not fetched, not needed
         text = re.sub(rb"<!DOCTYPE.*?\]>", b"", self.text, flags=re.DOTALL)
         self.prefixes: dict[str, str] = {"": ""}
