@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from ports.errors import PlugbenchError
-from v2g.exi.generator.generate import generate
+from v2g.exi.generator.generate import MARK, generate
 from v2g.exi.generator.report import report
 from v2g.exi.generator.wheel import schemas
 
@@ -33,7 +33,7 @@ def main() -> int:
 def write(files: dict[str, str], output: Path) -> None:
     """Write the files and drop generated ones that are no longer made."""
     for path in output.rglob("*.py"):
-        if path.relative_to(output).as_posix() not in files:
+        if path.relative_to(output).as_posix() not in files and MARK in path.read_text():
             path.unlink()
     for name, text in files.items():
         path = output / name
