@@ -179,6 +179,11 @@ def authorities(connection: sa.Connection) -> list[StoredCertificate]:
     return _where(connection, PKI_CERTIFICATES.c.fingerprint.in_(issuers))
 
 
+def last_sequence(connection: sa.Connection) -> int:
+    """Grows with every certificate; 0 when there is none."""
+    return connection.execute(sa.select(sa.func.max(PKI_CERTIFICATES.c.sequence))).scalar_one() or 0
+
+
 def revoked_by(connection: sa.Connection, issuer: str) -> list[StoredCertificate]:
     """What the issuer (fingerprint) has revoked."""
     return _where(connection, PKI_CERTIFICATES.c.issuer == issuer, PKI_CERTIFICATES.c.revoked.is_not(None))

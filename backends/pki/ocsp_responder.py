@@ -49,7 +49,7 @@ class OcspResponder:
         self._authorities = authorities
         self._lifetime_s = lifetime_s
         self._issuers: dict[IssuerKey, StoredCertificate] = {}
-        self._looked = -1
+        self._read_at = -1
         self._signers: dict[str, _Signer] = {}
         self._making = asyncio.Lock()
 
@@ -90,11 +90,13 @@ class OcspResponder:
         return OcspAnswer(der, 0 if request.nonce else max(0, int((end - now).total_seconds())))
 
     async def _issuer(self, asked: CertificateId) -> StoredCertificate | None:
-        """Which CA of ours is meant; new CAs are looked for once a second at most."""
-        if asked.issuer not in self._issuers and self._looked != self._authorities.now():
-            self._looked = self._authorities.now()
-            known = await self._authorities.database.read(store.authorities)
-            self._issuers = {key: one for one in known for key in _issuer_keys(one)}
+        """Which CA of ours is meant; the CAs are read again when certificates were issued since."""
+        if asked.issuer not in self._issuers:
+            newest = await self._authorities.database.read(store.last_sequence)
+            if newest != self._read_at:
+                known = await self._authorities.database.read(store.authorities)
+                self._issuers = {key: one for one in known for key in _issuer_keys(one)}
+                self._read_at = newest
         return self._issuers.get(asked.issuer)
 
     async def _signer(self, issuer: StoredCertificate, now: int) -> _Signer:

@@ -14,6 +14,7 @@ from itertools import pairwise
 import sqlalchemy as sa
 from asn1crypto import ocsp  # type: ignore[import-untyped]
 from asn1crypto.x509 import Certificate  # type: ignore[import-untyped]
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from pyhanko_certvalidator.authority import CertTrustAnchor
 from pyhanko_certvalidator.context import ValidationContext
 from pyhanko_certvalidator.errors import OCSPValidationError, RevokedError, ValidationError
@@ -30,7 +31,16 @@ from v2g.certificates import describe
 MAX_RESPONDERS = 2  # of those that one certificate names
 MAX_ANSWER = 65536
 CACHED = 10_000
-_PARSING = (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError)
+_PARSING = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    OverflowError,
+    AttributeError,
+    UnsupportedAlgorithm,
+    InvalidSignature,
+)
 
 
 class Status(StrEnum):
