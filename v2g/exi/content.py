@@ -133,7 +133,7 @@ class Content:
         raw = None
         if self.reader.long_form:
             self.reader.note("long form", start, f"{kind} with redundant bits")
-            raw = Raw(None, *self.reader.span(start), ((uri, name),) if name else ())
+            raw = Raw(None, *self.reader.span(start), () if kind in ("text", "mixed") else ((uri, name),))
         self.memory.extras.append(Extra(len(self.order), kind, uri, name, text, raw))
 
     def _text(self, kind: Any, start: int) -> None:

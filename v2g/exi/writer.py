@@ -286,7 +286,7 @@ class Contents:
             for name in extra.raw.names:
                 self.writer.qnames.learn(*name)
             return
-        if extra.name:
+        if extra.kind not in ("text", "mixed"):
             self.writer.qname(extra.uri, extra.name)
         if extra.kind != "xsi:type":
             self.writer.string(extra.text)

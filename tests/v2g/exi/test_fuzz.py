@@ -89,6 +89,8 @@ def test_campaign() -> None:
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
         running = [pool.submit(campaign, seed, count) for seed, count in enumerate(shares, 1000)]
         for done, future in enumerate(as_completed(running), 1):
+            if future.exception():
+                pool.shutdown(cancel_futures=True)
             outcome = future.result()
             judge(outcome)
             total += Counter({"inputs": outcome.inputs, "decoded": outcome.decoded, "deviating": outcome.deviating})
@@ -96,3 +98,21 @@ def test_campaign() -> None:
             sys.stderr.write(f"\r{done} of {len(shares)} shares: {dict(total)}")
     sys.stderr.write("\n")
     assert total["inputs"] == INPUTS
+
+
+@pytest.mark.parametrize(
+    ("schema", "octets"),
+    [
+        # an attribute without a name, a root with another xsi:type
+        ("iso20_dc", "80245004040008b6020510ffff0104987fff80811870f78040b0"),
+        (
+            "iso20_common",
+            "80467003f4d4e25547c1fa03221ca66a469e2ec6fd36adc74d5652ab9e3dc5bce0b83f351deff7cee00a3393fabc",
+        ),
+        ("iso20_acdp", "807f010605a72c482c600c825ebee400539225f240"),
+    ],
+)
+def test_found_by_fuzzing(schema: str, octets: str) -> None:
+    """Streams that were once written back with other bits."""
+    message = codec.decode(schema, bytes.fromhex(octets))
+    assert codec.encode(message, schema=schema, check=False).hex() == octets
