@@ -7,9 +7,6 @@ backend, installed into .peers/ocmf-js by the fixture; without node and npm its 
 from __future__ import annotations
 
 import dataclasses
-import json
-import shutil
-import subprocess
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -28,26 +25,6 @@ from ocmf.payload import LossCompensation, Payload, PayloadReading, User, write_
 from ocmf.safe_xml import write_safe_xml
 from ocmf.terms import IdType, Level, Tx
 from ports.clock import TimeStatus
-
-PEER = Path(__file__).resolve().parents[2] / ".peers" / "ocmf-js"
-JS_PACKAGES = ("@road-labs/ocmf@0.0.9", "@road-labs/ocmf-crypto-noble@0.0.9")
-JUDGE_JS = """
-const { Verifier } = require('@road-labs/ocmf');
-const { Crypto } = require('@road-labs/ocmf-crypto-noble');
-const crypto = new Crypto();
-(async () => {
-  const verdicts = [];
-  for (const [text, hex] of JSON.parse(require('fs').readFileSync(0, 'utf8'))) {
-    try {
-      const key = await crypto.decodeEcPublicKey(Buffer.from(hex, 'hex'), 'spki-der');
-      verdicts.push((await new Verifier(crypto).parseAndVerify(text, key)).verified);
-    } catch (error) {
-      verdicts.push(String(error));
-    }
-  }
-  process.stdout.write(JSON.stringify(verdicts));
-})();
-"""
 
 
 class Signer:
@@ -139,39 +116,6 @@ def test_pyocmf_accepts_our_transaction_and_our_xml(tmp_path: Path) -> None:
     container = OcmfContainer.from_xml(file)
     assert len(list(container)) == 2
     assert all(record.ocmf.verify_signature(signer.public.hex()) for record in container)
-
-
-@pytest.fixture(scope="module")
-def judge_js() -> Callable[[list[tuple[str, str]]], list[object]]:
-    """Verdicts of ocmf-js on (record, key in hex): True, False or the text of its error."""
-    if not (shutil.which("node") and shutil.which("npm")):
-        pytest.skip("ocmf-js needs node and npm, which are not installed")
-    if not (PEER / "node_modules" / "@road-labs" / "ocmf").is_dir():
-        PEER.mkdir(parents=True, exist_ok=True)
-        install = subprocess.run(
-            ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(PEER), *JS_PACKAGES],
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        if install.returncode:
-            pytest.skip(f"npm could not install ocmf-js: {install.stderr[-300:]}")
-
-    def judge(records: list[tuple[str, str]]) -> list[object]:
-        run = subprocess.run(
-            ["node", "-e", JUDGE_JS],
-            input=json.dumps(records),
-            cwd=PEER,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=True,
-        )
-        verdicts: list[object] = json.loads(run.stdout)
-        return verdicts
-
-    return judge
 
 
 def test_ocmf_js_accepts_our_records(judge_js: Callable[[list[tuple[str, str]]], list[object]]) -> None:
