@@ -1,19 +1,32 @@
-"""What the modules stand on: made once, shared by all of them."""
+"""What the modules stand on: made once, shared by all of them, with the work that goes on in the background."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 from backends.api.operations import Api
+from backends.guarded_http import GuardedHttp
 from backends.opcp.error_texts import TEXTS
+from backends.opcp.event_names import API, event_body
+from backends.pools.cascade import ContractRemoval, RevokeContracts, no_mo_ca
+from backends.pools.cleansing import Cleansing
+from backends.pools.dispatcher import Dispatcher
+from backends.pools.provisioning_pool import ProvisioningPool
 from backends.pools.root_pool import RootPool
 from backends.pools.trust import RevocationCheck, Trust, no_revocation_check
+from backends.pools.webhook_sender import SendWebhook, WebhookSender
+from backends.pools.webhook_target import TargetRules
+from backends.pools.webhooks import WebhookEndpoints
 from backends.sealing import Sealer
 from backends.store.database import Database
 from backends.token.service import TokenService
 from ports.clock import Clock
 from ports.trace import Tracer, no_trace
+
+POOLS = frozenset({"rcp", "pcp", "cps", "ccp"})
 
 
 class Services:
@@ -28,19 +41,46 @@ class Services:
         issuer: str,
         audience: str,
         revocation: RevocationCheck = no_revocation_check,
+        revoke_contracts: RevokeContracts = no_mo_ca,
+        targets: TargetRules | None = None,
+        send: SendWebhook | None = None,
         tracer: Tracer = no_trace,
     ) -> None:
-        """issuer, audience: URLs of the tokens. revocation: how the status of certificates is asked."""
+        """issuer, audience: URLs of the tokens. revocation: how the status of certificates is asked.
+
+        revoke_contracts: the MO CA, for contracts that go. targets: where webhooks may go. send: instead of HTTP.
+        """
         self.database = database
         self.sealer = sealer
         self.clock = clock
         self.tracer = tracer
+        rules = targets or TargetRules()
+        self.http = GuardedHttp(allowed=rules.allowed)
         self.tokens = TokenService(database, sealer, clock, issuer, audience)
+        bodies = {API: event_body}
+        self.dispatcher = Dispatcher(database, sealer, clock, send or WebhookSender(self.http), bodies, tracer)
+        self.api = Api(self.tokens.check, TEXTS, clock, tracer=tracer, after_write=self.dispatcher.wake)
         self.trust = Trust(clock, revocation)
+        self.removal = ContractRemoval(database, revoke_contracts)
         self.roots = RootPool(database, clock)
-        self.api = Api(self.tokens.check, TEXTS, clock, tracer=tracer)
+        self.provisioning = ProvisioningPool(database, clock, self.trust, self.removal, tracer)
+        self.webhooks = WebhookEndpoints(database, sealer, clock, rules)
+        self.cleansing = Cleansing(database, clock, revocation, self.removal, self.dispatcher.wake)
 
     @asynccontextmanager
-    async def running(self, _modules: Collection[str]) -> AsyncIterator[None]:
-        """Background work of the modules, from start to end."""
-        yield
+    async def running(self, modules: Collection[str]) -> AsyncIterator[None]:
+        """Background work of the modules, from start to end: whoever changes pools delivers and cleanses."""
+        jobs = []
+        if POOLS & set(modules) or "webhooks" in modules:
+            jobs.append(asyncio.create_task(self.dispatcher.run()))
+        if POOLS & set(modules):
+            jobs.append(asyncio.create_task(self.cleansing.run()))
+        try:
+            yield
+        finally:
+            for job in jobs:
+                job.cancel()
+            for job in jobs:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await job
+            await self.http.close()

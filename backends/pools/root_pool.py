@@ -123,7 +123,8 @@ class RootPool:
 
         def work(connection: sa.Connection) -> None:
             root = find(connection, root_id)
-            remove(connection, root, EventKind.ROOT_REVOKED, principal.client_id, "root.delete", now)
+            if not remove(connection, root, EventKind.ROOT_REVOKED, principal.client_id, "root.delete", now):
+                raise Refused(Refusal.ROOT_UNKNOWN, received=root_id[:64])
 
         await self._database.write(work)
 
@@ -167,11 +168,13 @@ def find(connection: sa.Connection, root_id: str) -> Root:
     return _root(row)
 
 
-def remove(connection: sa.Connection, root: Root, kind: EventKind, actor: str, operation: str, at: int) -> None:
-    """Remove with event and audit entry; nothing that was issued below it goes with it."""
-    connection.execute(ROOTS.delete().where(ROOTS.c.id == root.id))
+def remove(connection: sa.Connection, root: Root, kind: EventKind, actor: str, operation: str, at: int) -> bool:
+    """Remove with event and audit entry; nothing that was issued below it goes with it. False: it was gone before."""
+    if not connection.execute(ROOTS.delete().where(ROOTS.c.id == root.id)).rowcount:
+        return False
     tell(connection, kind, root, at)
     note(connection, operation, actor, at, before=root)
+    return True
 
 
 def tell(connection: sa.Connection, kind: EventKind, root: Root, at: int) -> None:

@@ -115,7 +115,8 @@ WEBHOOK_ENDPOINTS = sa.Table(
     sa.Column("metadata", sa.JSON, nullable=False),
     sa.Column("encrypted_secret", sa.LargeBinary, nullable=False),  # needed in clear for each HMAC
     sa.Column("client_id", sa.String(128), nullable=False, index=True),
-    sa.Column("role", sa.String(32), nullable=False),
+    sa.Column("owner", sa.String(200), nullable=False),  # name of the client
+    sa.Column("role", sa.String(128), nullable=False),
     sa.Column("wmis", sa.JSON, nullable=False),
     sa.Column("provider_ids", sa.JSON, nullable=False),
     sa.Column("created", sa.BigInteger, nullable=False),
