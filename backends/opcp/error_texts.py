@@ -16,6 +16,13 @@ _FIELDS = {
     "provisioning certificate": "vehicleCertificate",
     "provisioning sub-CA 1": "subCa1Certificate",
     "provisioning sub-CA 2": "subCa2Certificate",
+    "contract certificate": "contractCertificate",
+    "contract sub-CA 1": "contractSubCa1Certificate",
+    "contract sub-CA 2": "contractSubCa2Certificate",
+    "chained contract certificate": "contractSignatureCertChainCertificate",
+    "contract sub-CAs": "contractSignatureCertChainSubCertificates list",
+    "CPS certificate": "cpsCertificate",
+    "vehicle": "certificateInstallationReq",
 }
 
 _REFUSALS = {
@@ -25,7 +32,31 @@ _REFUSALS = {
     Refusal.CERTIFICATE_FORMAT: Text(400, "Invalid certificate format on %s"),
     Refusal.ROOT_UNKNOWN: Text(404, "Root certificate with the given ID is not found"),
     Refusal.VEHICLE_UNKNOWN: Text(404, "The OEM provisioning certificate with given PCID is not found."),
+    Refusal.CONTRACT_ENDED: Text(400, "The given contractEnds date is in the past."),
+    Refusal.CONTRACT_EXPIRED: Text(400, "The validUntil date of contract certificate is in the past."),
+    Refusal.CONTRACT_OF_ANOTHER_VEHICLE: Text(400, "Invalid Tupple - EMAID is already used by other PCID."),
+    Refusal.CONTRACT_UNKNOWN: Text(404, "The contract for the given EMAID not found."),
+    Refusal.CONTRACT_UNKNOWN_TO_VEHICLE: Text(400, "The contract for the given EMAID not found."),  # 404 is not listed
+    Refusal.NOTHING_FOR_VEHICLE: Text(404, "Contract or Vehicle not found."),
+    Refusal.NO_COMMON_ROOT: Text(404, "Contract or Vehicle not found."),
+    Refusal.REQUEST_FORMAT: Text(400, "EXI format is invalid!"),
+    Refusal.SESSION_ID_FORMAT: Text(
+        400,
+        "Invalid SessionID format, make sure the length is maximum 8 characters and it is represented in HEX binary",
+    ),
+    Refusal.VEHICLE_NOT_PROVISIONED: Text(
+        400, "The OEM provisioning certificate with the given PCID is not available."
+    ),
     # our own
+    Refusal.REQUEST_SIGNATURE: Text(400, "The signature of the certificateInstallationReq is not valid."),
+    Refusal.CONTRACT_DATA_FORMAT: Text(400, "The signed contract data cannot be read."),
+    Refusal.CONTRACT_DATA_SIGNATURE: Text(400, "The signature of the signed contract data is not valid."),
+    Refusal.CONTRACT_PERIOD: Text(400, "The given contractEnds date is not after contractBegins."),
+    Refusal.EMAID_MISMATCH: Text(400, "emaid : must be the common name of the contract certificate"),
+    Refusal.KEY_ENVELOPE: Text(400, "contractSignatureEncryptedPrivateKey and dHpublickey do not have the right form."),
+    Refusal.ANSWER_TOO_LARGE: Text(400, "The signed contract data are too large for charging stations."),
+    Refusal.MO_CA: Text(502, "The MO CA did not issue a contract certificate."),
+    Refusal.SIGNER_UNKNOWN: Text(400, "There is no CPS signer for the given V2G root certificate."),
     Refusal.CERTIFICATE_NOT_YET_VALID: Text(400, "The chain of %s is not valid yet."),
     Refusal.CERTIFICATE_EXPIRED: Text(400, "The chain of %s has expired."),
     Refusal.CERTIFICATE_PROFILE: Text(400, "%s does not fit the certificate profile of its role."),

@@ -1,0 +1,258 @@
+"""Contracts in the database: plain functions over a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from backends.access import PROVIDER_LENGTH
+from backends.pools.cascade import contract_bodies
+from backends.pools.certificates import seconds
+from backends.pools.contract_data import SignedContractData
+from backends.pools.editions import ISO20
+from backends.pools.events import ENABLED, EventKind, emit
+from backends.pools.identifiers import emaid_key
+from backends.pools.refusals import Refusal, Refused
+from backends.pools.root_pool import Root
+from backends.pools.root_pool import _root as root_of_row
+from backends.store.audit import record
+from backends.store.locks import lock
+from backends.store.schema import CONTRACTS, PROVISIONING, ROOTS, SIGNED_CONTRACTS, WEBHOOK_ENDPOINTS
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whose contract it becomes. pcid: as the caller writes it; issued_here: by our own MO CA."""
+
+    pcid_key: str
+    pcid: str
+    owner: str
+    issued_here: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What was stored. created: it is new."""
+
+    emaid: str
+    pcid: str
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """One signed variant of a contract. root_*: of the CPS's V2G root, empty when the pool does not have it anymore."""
+
+    emaid_key: str
+    emaid: str
+    pcid_key: str
+    pcid: str
+    is_default: bool
+    namespace: str
+    cps_root_id: str
+    cps_root_name: str
+    contract_certificate: bytes
+    message: bytes
+    root_serial: int | None
+    root_fingerprint: str
+
+    @property
+    def curve(self) -> str:
+        """Of the contract's key, as far as the edition says."""
+        return "secp521r1" if self.namespace == ISO20 else "secp256r1"
+
+
+@dataclass(frozen=True, slots=True)
+class ForVehicle:
+    """All that an installation request needs. listening: provider ids with an endpoint for deliveries."""
+
+    vehicle: Any
+    root: Root | None
+    signed: Sequence[Signed]
+    listening: frozenset[str]
+
+
+_VEHICLE = sa.select(PROVISIONING).where(PROVISIONING.c.pcid_key == sa.bindparam("pcid"))
+_ROOT = sa.select(ROOTS).where(ROOTS.c.id == sa.bindparam("root"))
+_SIGNED = (
+    sa.select(
+        CONTRACTS.c.emaid_key,
+        CONTRACTS.c.emaid,
+        CONTRACTS.c.pcid_key,
+        CONTRACTS.c.pcid,
+        CONTRACTS.c.is_default,
+        SIGNED_CONTRACTS.c.namespace,
+        SIGNED_CONTRACTS.c.cps_root_id,
+        SIGNED_CONTRACTS.c.cps_root_name,
+        SIGNED_CONTRACTS.c.contract_certificate,
+        SIGNED_CONTRACTS.c.message,
+        ROOTS.c.serial,
+        ROOTS.c.fingerprint,
+    )
+    .join(SIGNED_CONTRACTS, SIGNED_CONTRACTS.c.emaid_key == CONTRACTS.c.emaid_key)
+    .outerjoin(ROOTS, ROOTS.c.id == SIGNED_CONTRACTS.c.cps_root_id)
+    .where(SIGNED_CONTRACTS.c.namespace == sa.bindparam("namespace"))
+    .order_by(CONTRACTS.c.is_default.desc(), CONTRACTS.c.sequence, SIGNED_CONTRACTS.c.stored.desc())
+)
+_VALID = _SIGNED.where(CONTRACTS.c.pcid_key == sa.bindparam("pcid"), SIGNED_CONTRACTS.c.valid_to >= sa.bindparam("at"))
+_LISTENING = sa.select(WEBHOOK_ENDPOINTS.c.provider_ids, WEBHOOK_ENDPOINTS.c.enabled_events).where(
+    WEBHOOK_ENDPOINTS.c.status == ENABLED
+)
+
+
+def for_vehicle(connection: sa.Connection, pcid: str, namespace: str, at: int) -> ForVehicle:
+    """The vehicle, its root, its valid signed contracts (the default first), and who wants to hear of a delivery."""
+    vehicle = connection.execute(_VEHICLE, {"pcid": pcid}).one_or_none()
+    if vehicle is None:
+        return ForVehicle(None, None, (), frozenset())
+    root = connection.execute(_ROOT, {"root": vehicle.root_id}).one_or_none()
+    signed = [_signed(row) for row in connection.execute(_VALID, {"pcid": pcid, "namespace": namespace, "at": at})]
+    listening = frozenset(
+        provider
+        for row in connection.execute(_LISTENING)
+        if EventKind.CONTRACT_DELIVERED in row.enabled_events
+        for provider in row.provider_ids
+    )
+    return ForVehicle(vehicle, None if root is None else root_of_row(root), signed, listening)
+
+
+def signed_of(connection: sa.Connection, where: sa.ColumnElement[bool], namespace: str) -> list[Signed]:
+    """Signed variants of the chosen contracts, also expired ones that nobody has removed yet."""
+    return [_signed(row) for row in connection.execute(_SIGNED.where(where), {"namespace": namespace})]
+
+
+def _signed(row: Any) -> Signed:
+    *fields, serial, fingerprint = row
+    return Signed(*fields, root_serial=None if serial is None else int(serial, 16), root_fingerprint=fingerprint or "")
+
+
+def find(connection: sa.Connection, key: str) -> Any:
+    """The row of a contract. Raises Refused (CONTRACT_UNKNOWN)."""
+    row = connection.execute(sa.select(CONTRACTS).where(CONTRACTS.c.emaid_key == key)).one_or_none()
+    if row is None:
+        raise Refused(Refusal.CONTRACT_UNKNOWN, received=key)
+    return row
+
+
+def require_free(connection: sa.Connection, key: str, vehicle: str) -> Any:
+    """The row of the contract, None when there is none yet. Raises Refused when it belongs to another vehicle."""
+    row = connection.execute(sa.select(CONTRACTS).where(CONTRACTS.c.emaid_key == key)).one_or_none()
+    if row is not None and row.pcid_key != vehicle:
+        raise Refused(Refusal.CONTRACT_OF_ANOTHER_VEHICLE, received=key)
+    return row
+
+
+def store(
+    connection: sa.Connection,
+    data: SignedContractData,
+    root: Root,
+    target: Target,
+    *,
+    at: int,
+    actor: str,
+    operation: str,
+) -> Contract:
+    """Add or renew one signed variant, with audit entry and event. The first contract of a vehicle is its default."""
+    key = emaid_key(data.emaid)
+    for subject in sorted((f"emaid:{key}", f"pcid:{target.pcid_key}")):
+        lock(connection, subject)
+    known = require_free(connection, key, target.pcid_key)
+    if known is None:
+        of_vehicle = CONTRACTS.c.pcid_key == target.pcid_key
+        number, last = connection.execute(
+            sa.select(sa.func.count(), sa.func.max(CONTRACTS.c.sequence)).where(of_vehicle)
+        ).one()
+        connection.execute(
+            CONTRACTS.insert().values(
+                emaid_key=key,
+                emaid=data.emaid,
+                pcid_key=target.pcid_key,
+                pcid=target.pcid,
+                provider_id=key[:PROVIDER_LENGTH],
+                is_default=not number,
+                created=at,
+                sequence=(last or 0) + 1,
+                issued_here=target.issued_here,
+                owner=target.owner,
+            )
+        )
+    elif target.issued_here and not known.issued_here:
+        connection.execute(CONTRACTS.update().where(CONTRACTS.c.emaid_key == key).values(issued_here=True))
+    variant = {"emaid_key": key, "namespace": data.namespace, "cps_root_id": root.id}
+    same = sa.and_(*(SIGNED_CONTRACTS.c[name] == value for name, value in variant.items()))
+    before = connection.execute(sa.select(SIGNED_CONTRACTS).where(same)).one_or_none()
+    connection.execute(SIGNED_CONTRACTS.delete().where(same))
+    values = variant | {
+        "message": data.message,
+        "xml": data.xml,
+        "contract_certificate": data.contract[0].dump(),
+        "cps_root_name": root.distinguished_name,
+        "valid_to": min(seconds(one.not_valid_after) for one in (*data.contract, *data.cps)),
+        "stored": at,
+    }
+    connection.execute(SIGNED_CONTRACTS.insert().values(values))
+    contract = find(connection, key)
+    after = connection.execute(
+        sa.select(SIGNED_CONTRACTS, sa.literal(root.fingerprint).label("cps_root_fingerprint")).where(same)
+    ).one()
+    kind = EventKind.CONTRACT_UPDATED if known is not None else EventKind.CONTRACT_CREATED
+    body = contract_bodies(contract, [after])[data.namespace]
+    emit(connection, kind, at=at, namespace=data.namespace, body=body, pcid=contract.pcid, emaid=contract.emaid)
+    record(
+        connection,
+        at=at,
+        actor=actor,
+        operation=operation,
+        subject=key,
+        before=None if before is None else _shown(contract, before),
+        after=_shown(contract, after),
+    )
+    return Contract(contract.emaid, contract.pcid, known is None)
+
+
+def _shown(contract: Any, variant: Any) -> dict[str, object]:
+    return {
+        "emaid": contract.emaid,
+        "pcid": contract.pcid,
+        "is_default": contract.is_default,
+        "namespace": variant.namespace,
+        "cps_root_id": variant.cps_root_id,
+        "certificate": variant.contract_certificate.hex(),
+        "message": variant.message.hex(),
+        "valid_to": variant.valid_to,
+    }
+
+
+def set_default(connection: sa.Connection, vehicle: str, key: str, *, at: int, actor: str) -> None:
+    """Raises Refused (CONTRACT_UNKNOWN_TO_VEHICLE)."""
+    lock(connection, f"pcid:{vehicle}")
+    of_vehicle = CONTRACTS.c.pcid_key == vehicle
+    found = {row.emaid_key: row.is_default for row in connection.execute(sa.select(CONTRACTS).where(of_vehicle))}
+    if key not in found:
+        raise Refused(Refusal.CONTRACT_UNKNOWN_TO_VEHICLE, received=key)
+    if found[key]:
+        return
+    connection.execute(CONTRACTS.update().where(of_vehicle).values(is_default=CONTRACTS.c.emaid_key == key))
+    before = next((one for one, is_default in found.items() if is_default), None)
+    record(
+        connection,
+        at=at,
+        actor=actor,
+        operation="contract.set_default",
+        subject=vehicle,
+        before={"default": before},
+        after={"default": key},
+    )
+
+
+def names_root(root: Root, wanted: str) -> bool:
+    """Whether `wanted` (id or SHA-256 fingerprint, any case, colons allowed) is this root."""
+    return wanted.replace(":", "").lower() in (root.id, root.fingerprint)
+
+
+def fits_root(signed: Signed, wanted: str) -> bool:
+    """Whether a variant is signed below the wanted root; "" = any."""
+    return not wanted or wanted.replace(":", "").lower() in (signed.cps_root_id, signed.root_fingerprint)
