@@ -126,8 +126,8 @@ class DcVehicle:
         gap = abs(number(answer.EVSEPresentVoltage) - evcc.vehicle.target_voltage)
         return "reached" if gap <= evcc.settings.pre_charge_tolerance else "adjusting"
 
-    def current_demanded(self, answer: Any, _message: Any) -> str:
-        """CurrentDemandRes."""
+    def power_seen(self, answer: Any) -> None:
+        """Tell what a CurrentDemandRes says."""
         limit = answer.EVSEMaximumCurrentLimit
         self.evcc.emit(
             PowerState(
@@ -137,6 +137,10 @@ class DcVehicle:
                 getattr(answer, "MeterInfo", None),
             )
         )
+
+    def current_demanded(self, answer: Any, _message: Any) -> str:
+        """CurrentDemandRes."""
+        self.power_seen(answer)
         return self.in_loop(answer.DC_EVSEStatus)
 
     def welding_detected(self, answer: Any, _message: Any) -> str:  # noqa: ARG002

@@ -207,6 +207,8 @@ class Evcc(Machine):
         return {
             ("ChargingStatusRes", "charge"): s.status,
             ("CurrentDemandRes", "charge"): s.current,
+            ("MeteringReceiptRes", "AC"): s.status,
+            ("MeteringReceiptRes", "DC"): s.current,
             ("PreChargeRes", "adjusting"): s.pre_charge,
             ("WeldingDetectionRes", "again"): s.poll,
         }.get((name, outcome), s.poll if outcome == "ongoing" else 0.0)

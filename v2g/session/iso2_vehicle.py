@@ -322,9 +322,8 @@ class Iso2Vehicle(DcVehicle):
         return self._receipt(answer) or self.in_loop(answer.AC_EVSEStatus)
 
     def current_demanded(self, answer: Any, message: Any) -> str:
-        if self._receipt(answer):
-            return "receipt"
-        return super().current_demanded(answer, message)
+        self.power_seen(answer)
+        return self._receipt(answer) or self.in_loop(answer.DC_EVSEStatus)
 
     def _receipt(self, answer: Any) -> str | None:
         if not answer.ReceiptRequired or answer.MeterInfo is None:

@@ -34,6 +34,7 @@ from v2g.session.state_table import StateTable
 from v2g.session.station_side import Schedule, StationSide
 
 SESSION_ID_OCTETS = 8
+DC_ONLY = frozenset({"din"})  # a VW ID prefers DIN SPEC 70121 at an AC station too, which is lost there
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +188,9 @@ class Secc(Machine):
         return timers.times_of(self.protocol, name).performance
 
     def _negotiate(self, request: supportedAppProtocolReq, now: float) -> None:
-        answer, version = choose(request, self.settings.protocols, tls=self.tls)
+        has_dc = any(mode.startswith("DC") for mode in self.station.modes)
+        spoken = [name for name in self.settings.protocols if has_dc or name not in DC_ONLY]
+        answer, version = choose(request, spoken, tls=self.tls)
         self._send("supportedAppProtocolRes", answer, now)
         if version is None:
             offers = ", ".join(f"{o.ProtocolNamespace} {o.VersionNumberMajor}" for o in request.AppProtocol or [])
