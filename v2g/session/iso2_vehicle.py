@@ -321,7 +321,7 @@ class Iso2Vehicle(DcVehicle):
         self.evcc.emit(PowerState(None, None, None if limit is None else number(limit), answer.MeterInfo))
         return self._receipt(answer) or self.in_loop(answer.AC_EVSEStatus)
 
-    def current_demanded(self, answer: Any, message: Any) -> str:
+    def current_demanded(self, answer: Any, _message: Any) -> str:
         self.power_seen(answer)
         return self._receipt(answer) or self.in_loop(answer.DC_EVSEStatus)
 

@@ -24,7 +24,7 @@ class Replay:
     def __init__(self, rows: list[dict[str, Any]], protocol: str) -> None:
         self.rows = [row for row in rows if parse_frame(bytes.fromhex(row["hex"])).payload_type == PayloadType.EXI]
         self.protocol = protocol
-        modes = ("AC_three_phase_core",) if rows[0]["source"].startswith("vw") else ("DC_extended",)
+        modes = ("AC_three_phase_core",) if "vw-ac" in rows[0]["source"] else ("DC_extended",)
         self.station = AutoStation(modes=modes, dc=DcLimits(max_power=300000.0))
         self.station.schedules = ScheduleOffer((Schedule(1, ((0, 32000.0),)),))
         self.station.slow = frozenset({"AuthorizationWanted", "CableCheckWanted"})
