@@ -92,7 +92,7 @@ def find_realm(connection: sa.Connection, name: str) -> Realm | None:
 
 def list_realms(connection: sa.Connection) -> list[Realm]:
     """All, in the order in which they were made."""
-    rows = connection.execute(sa.select(PKI_REALMS).order_by(PKI_REALMS.c.created, PKI_REALMS.c.realm))
+    rows = connection.execute(sa.select(PKI_REALMS).order_by(PKI_REALMS.c.sequence))
     return [Realm(row.realm, row.preset, row.algorithm) for row in rows]
 
 

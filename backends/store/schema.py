@@ -174,7 +174,8 @@ AUDIT = sa.Table(
 PKI_REALMS = sa.Table(
     "pki_realms",
     METADATA,
-    sa.Column("realm", sa.String(64), primary_key=True),  # one set of roots and everything below them
+    sa.Column("sequence", ROW_ID, sa.Identity(), primary_key=True),
+    sa.Column("realm", sa.String(64), nullable=False, unique=True),  # one set of roots and everything below them
     sa.Column("preset", sa.String(64), nullable=False),
     sa.Column("algorithm", sa.String(16), nullable=False),
     sa.Column("created", sa.BigInteger, nullable=False),

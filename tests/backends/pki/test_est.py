@@ -65,11 +65,9 @@ async def curves(authorities: CertificateAuthorities, issued: dict[str, Issued])
     await build_realm(authorities, "ed448", "iso20-strict", algorithm="ed448")
 
 
-def app_of(
-    authorities: CertificateAuthorities, proxy: TrustedProxy | None = None, check: CheckToken = check_token
-) -> Starlette:
-    routes = est_routes(Enrolment(authorities), check, proxy=proxy)
-    return Starlette(routes=[*routes, *end_entity_routes(authorities, check)])
+def app_of(authorities: CertificateAuthorities, proxy: TrustedProxy | None = None) -> Starlette:
+    routes = est_routes(Enrolment(authorities), check_token, proxy=proxy)
+    return Starlette(routes=[*routes, *end_entity_routes(authorities, check_token)])
 
 
 @pytest.fixture
@@ -103,21 +101,19 @@ ENROL_PATHS = [
 ]
 
 
-@pytest.mark.parametrize("path", ENROL_PATHS)
-async def test_every_path_enrols(
-    http: httpx.AsyncClient, issued: dict[str, Issued], path: str, clock: ManualClock
-) -> None:
-    answer = await http.post(path.format(ca="cpo"), content=body(EVSEID), headers=bearer("cpo"))
-    (leaf,) = certificates(answer)
-    check_chain(
-        leaf,
-        issued["secc"].sub_cas,
-        [issued["secc"].root],
-        role=CertificateRole.SECC,
-        profile=ISO2_STRICT,
-        at=clock.now(),
-    )
-    assert leaf.public_key.dump() == MemoryKey(EC_KEY).spki
+async def test_every_path_enrols(http: httpx.AsyncClient, issued: dict[str, Issued], clock: ManualClock) -> None:
+    for path in ENROL_PATHS:
+        answer = await http.post(path.format(ca="cpo"), content=body(EVSEID), headers=bearer("cpo"))
+        (leaf,) = certificates(answer)
+        check_chain(
+            leaf,
+            issued["secc"].sub_cas,
+            [issued["secc"].root],
+            role=CertificateRole.SECC,
+            profile=ISO2_STRICT,
+            at=clock.now(),
+        )
+        assert leaf.public_key.dump() == MemoryKey(EC_KEY).spki
 
 
 @pytest.mark.parametrize("ca", NAMES)

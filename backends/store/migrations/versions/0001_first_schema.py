@@ -111,11 +111,15 @@ def upgrade() -> None:
     )
     op.create_table(
         "pki_realms",
+        sa.Column(
+            "sequence", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), sa.Identity(always=False), nullable=False
+        ),
         sa.Column("realm", sa.String(length=64), nullable=False),
         sa.Column("preset", sa.String(length=64), nullable=False),
         sa.Column("algorithm", sa.String(length=16), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("realm", name=op.f("pk_pki_realms")),
+        sa.PrimaryKeyConstraint("sequence", name=op.f("pk_pki_realms")),
+        sa.UniqueConstraint("realm", name=op.f("uq_pki_realms_realm")),
     )
     op.create_table(
         "provisioning",
