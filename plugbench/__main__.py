@@ -21,6 +21,8 @@ COMMANDS: dict[str, str] = {
     "verify": "check signed records: .ocmf, SAFE XML, a run's folder",
     "pki": "build a test PKI; issue, revoke, show, export certificates",
     "v2g": "decode, encode and compare ISO 15118 and DIN 70121 messages and captures",
+    "secc": "play the charging station (SECC) for a real or foreign vehicle",
+    "evcc": "play the vehicle (EVCC) for a real or foreign charging station",
     "doctor": "say what is missing on this machine and how to get it",
 }
 

@@ -99,6 +99,12 @@ class Connection(asyncio.Protocol):
         if not self._busy:
             self._close(reason)
 
+    def later(self, seconds: float, call: Callable[[], object]) -> None:
+        """Call back in so many seconds, unless the connection is gone by then."""
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(max(0.0, seconds), call)
+        self.closed.add_done_callback(lambda _: timer.cancel())
+
     # asyncio
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

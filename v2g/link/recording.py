@@ -70,13 +70,13 @@ class Recording:
 
     since: seconds since 1970 when the monotonic clock stood at 0, so that all times come from one clock.
     key_log: where TLS keys were written (lab only); they go into the file, so that it opens by itself.
-    station: address in SDP packets. left_out: octets beyond RECORD_LIMIT.
+    left_out: octets beyond RECORD_LIMIT.
     """
 
     since: float
-    station: IPv6Address = IPv6Address("fe80::5e")  # noqa: RUF009 - immutable
     key_log: Path | None = None
     left_out: int = 0
+    station: IPv6Address = IPv6Address("fe80::5e")  # noqa: RUF009 - immutable; the one that answered SDP
     _kept: int = 0
     _entries: list[_Entry] = field(default_factory=list)
 
@@ -84,6 +84,8 @@ class Recording:
         """A tracer: takes the SDP datagrams."""
         if event.kind in ("sdp.request", "sdp.response") and event.raw:
             vehicle = str(event.data.get("vehicle", ""))
+            if event.kind == "sdp.response":
+                self.station = IPv6Address(event.raw[8:24])
             self._add(_Entry(event.at, None, event.kind == "sdp.request", event.raw, vehicle=vehicle))
 
     def opened(self, connection: Connection, at: float) -> None:

@@ -17,6 +17,7 @@ from v2g.link.interfaces import Interface
 from v2g.link.sdp_server import SdpServer, TlsPolicy
 from v2g.link.tls_channel import TlsChannel
 from v2g.link.tls_settings import StationContexts, StationTls
+from v2g.link.warm_up import warm_up
 from v2g.session.events import Event
 from v2g.session.machine import Machine
 
@@ -62,6 +63,7 @@ class Station:
         sdp_port: int = sdp.UDP_PORT,
     ) -> Station:
         """Listen. make, on_event: see Connection. sdp_port: 0 takes a free one (tests). Raises RigError."""
+        warm_up()
         station = cls(link, settings, make, on_event, policy, tls)
         try:
             if station._contexts is not None:

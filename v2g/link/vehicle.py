@@ -16,6 +16,7 @@ from v2g.link.interfaces import Interface
 from v2g.link.sdp_client import SETTLE_S, TlsWish, find_station
 from v2g.link.tls_channel import TlsChannel, TlsPeer
 from v2g.link.tls_settings import VehicleTls, validity_problem, vehicle_context
+from v2g.link.warm_up import warm_up
 from v2g.session.events import Event
 from v2g.session.machine import Machine
 
@@ -46,6 +47,7 @@ async def connect(
     if wish is not TlsWish.OFF and tls is None:
         raise RigError(f"{link.name}: TLS is {wish}, but no V2G roots are given")
     settings = replace(settings, source=link.name)
+    warm_up()
     if station is None:
         station = await find_station(link, wish, settings.clock, settings.tracer, settle_s=settle_s, port=sdp_port)
     channel: TlsChannel | None = None
