@@ -16,9 +16,11 @@ from starlette.routing import BaseRoute
 from backends.api.errors import error_response
 from backends.api.limits import Limits, LimitsMiddleware
 from backends.opcp.aliases import AliasMiddleware
+from backends.opcp.contract_routes import contract_routes
 from backends.opcp.provisioning_routes import provisioning_routes
 from backends.opcp.root_routes import root_routes
 from backends.opcp.services import Services
+from backends.opcp.signing_routes import signing_routes
 from backends.opcp.webhook_routes import webhook_routes
 from backends.token.app import token_routes
 from ports.errors import RigError
@@ -29,6 +31,8 @@ MODULES: Mapping[str, Callable[[Services], list[BaseRoute]]] = MappingProxyType(
         "token": lambda services: [*token_routes(services.tokens)],
         "rcp": lambda services: [*root_routes(services.api, services.roots)],
         "pcp": lambda services: [*provisioning_routes(services.api, services.provisioning)],
+        "cps": lambda services: [*signing_routes(services.api, services.signing)],
+        "ccp": lambda services: [*contract_routes(services.api, services.contracts)],
         "webhooks": lambda services: [*webhook_routes(services.api, services.webhooks)],
     }
 )

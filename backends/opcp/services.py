@@ -13,8 +13,10 @@ from backends.opcp.error_texts import TEXTS
 from backends.opcp.event_names import API, event_body
 from backends.pools.cascade import ContractRemoval, RevokeContracts, no_mo_ca
 from backends.pools.cleansing import Cleansing
+from backends.pools.contract_pool import ContractPool
 from backends.pools.dispatcher import Dispatcher
 from backends.pools.provisioning_pool import ProvisioningPool
+from backends.pools.provisioning_service import FindSigners, MoCa, ProvisioningService, no_signers
 from backends.pools.root_pool import RootPool
 from backends.pools.trust import RevocationCheck, Trust, no_revocation_check
 from backends.pools.webhook_sender import SendWebhook, WebhookSender
@@ -42,13 +44,15 @@ class Services:
         audience: str,
         revocation: RevocationCheck = no_revocation_check,
         revoke_contracts: RevokeContracts = no_mo_ca,
+        find_signers: FindSigners = no_signers,
+        mo_ca: MoCa | None = None,
         targets: TargetRules | None = None,
         send: SendWebhook | None = None,
         tracer: Tracer = no_trace,
     ) -> None:
         """issuer, audience: URLs of the tokens. revocation: how the status of certificates is asked.
 
-        revoke_contracts: the MO CA, for contracts that go. targets: where webhooks may go. send: instead of HTTP.
+        revoke_contracts: the MO CA, for contracts that go; mo_ca: for those that come. find_signers: of the CPS. targets: where webhooks may go. send: instead of HTTP.
         """
         self.database = database
         self.sealer = sealer
@@ -64,6 +68,10 @@ class Services:
         self.removal = ContractRemoval(database, revoke_contracts)
         self.roots = RootPool(database, clock)
         self.provisioning = ProvisioningPool(database, clock, self.trust, self.removal, tracer)
+        self.contracts = ContractPool(database, clock, self.trust, self.removal)
+        self.signing = ProvisioningService(
+            database, clock, self.trust, self.contracts, find_signers=find_signers, mo_ca=mo_ca
+        )
         self.webhooks = WebhookEndpoints(database, sealer, clock, rules)
         self.cleansing = Cleansing(database, clock, revocation, self.removal, self.dispatcher.wake)
 
@@ -83,4 +91,5 @@ class Services:
             for job in jobs:
                 with contextlib.suppress(asyncio.CancelledError):
                     await job
+            await self.signing.close()
             await self.http.close()

@@ -267,7 +267,7 @@ def _chosen(signed: Sequence[Signed], request: InstallationRequest) -> list[Sign
         raise Refused(Refusal.NOTHING_FOR_VEHICLE, "the vehicle has no valid contract that is its default")
     fitting: dict[str, Signed] = {}
     for one in contracts:
-        if one.root_serial is not None and knows_root(request.roots, one.root_serial, one.cps_root_name):
+        if one.serial is not None and knows_root(request.roots, one.serial, one.cps_root_name):
             fitting.setdefault(one.emaid_key, one)
     if not fitting:
         known = ", ".join(sorted({one.cps_root_name for one in contracts}))
@@ -291,7 +291,7 @@ def _tell_delivered(connection: sa.Connection, told: Sequence[Signed], at: int) 
             emaid=one.emaid,
             pcid=one.pcid,
             certificate=one.contract_certificate,
-            cps_root_fingerprint=one.root_fingerprint,
+            cps_root_fingerprint=one.fingerprint,
             cps_root_name=one.cps_root_name,
             curve=one.curve,
         )

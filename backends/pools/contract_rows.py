@@ -44,7 +44,7 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """One signed variant of a contract. root_*: of the CPS's V2G root, empty when the pool does not have it anymore."""
+    """One signed variant of a contract. serial, fingerprint: of the CPS's V2G root, empty when that root is gone."""
 
     emaid_key: str
     emaid: str
@@ -56,8 +56,8 @@ class Signed:
     cps_root_name: str
     contract_certificate: bytes
     message: bytes
-    root_serial: int | None
-    root_fingerprint: str
+    serial: int | None
+    fingerprint: str
 
     @property
     def curve(self) -> str:
@@ -125,8 +125,8 @@ def signed_of(connection: sa.Connection, where: sa.ColumnElement[bool], namespac
 
 
 def _signed(row: Any) -> Signed:
-    *fields, serial, fingerprint = row
-    return Signed(*fields, root_serial=None if serial is None else int(serial, 16), root_fingerprint=fingerprint or "")
+    serial = None if row.serial is None else int(row.serial, 16)
+    return Signed(**{**row._asdict(), "serial": serial, "fingerprint": row.fingerprint or ""})
 
 
 def find(connection: sa.Connection, key: str) -> Any:
@@ -255,4 +255,4 @@ def names_root(root: Root, wanted: str) -> bool:
 
 def fits_root(signed: Signed, wanted: str) -> bool:
     """Whether a variant is signed below the wanted root; "" = any."""
-    return not wanted or wanted.replace(":", "").lower() in (signed.cps_root_id, signed.root_fingerprint)
+    return not wanted or wanted.replace(":", "").lower() in (signed.cps_root_id, signed.fingerprint)
