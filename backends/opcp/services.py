@@ -52,7 +52,8 @@ class Services:
     ) -> None:
         """issuer, audience: URLs of the tokens. revocation: how the status of certificates is asked.
 
-        revoke_contracts: the MO CA, for contracts that go; mo_ca: for those that come. find_signers: of the CPS. targets: where webhooks may go. send: instead of HTTP.
+        revoke_contracts: the MO CA, for contracts that go; mo_ca: for those that come. find_signers: of the CPS.
+        targets: where webhooks may go. send: instead of HTTP.
         """
         self.database = database
         self.sealer = sealer
