@@ -15,6 +15,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from backends.store.schema import METADATA
+
 VERSIONS = Path("/usr/lib/postgresql")  # Debian keeps the server's programs off the PATH
 READY = b"database system is ready to accept connections"
 
@@ -23,6 +25,19 @@ def server_programs() -> Path | None:
     """Folder of initdb and postgres, newest version first; None when PostgreSQL is not installed."""
     found = sorted(VERSIONS.glob("*/bin/postgres"), key=lambda path: float(path.parts[-3]))
     return found[-1].parent if found else None
+
+
+def empty(url: str) -> None:
+    """Remove every row of the pools' tables."""
+    tables = ", ".join(METADATA.tables)
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"TRUNCATE {tables} RESTART IDENTITY"))
+    engine.dispose()
+
+
+def as_it_is(_connection: sa.Connection) -> None:
+    """For `Database(prepare=...)`: the schema is there already."""
 
 
 class PostgresServer:
@@ -37,17 +52,12 @@ class PostgresServer:
         """SQLAlchemy URL of one database."""
         return f"postgresql+psycopg://postgres@/{database}?host={self._socket}"
 
-    def new_database(self, template: str = "template1") -> str:
-        """Make a database; returns its name."""
+    def new_database(self) -> str:
+        """Make an empty database; returns its name."""
         name = f"test_{next(self._numbers)}"
         with self._admin.connect() as connection:
-            connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+            connection.execute(sa.text(f"CREATE DATABASE {name}"))
         return name
-
-    def drop(self, database: str) -> None:
-        """Remove a database, whoever is connected."""
-        with self._admin.connect() as connection:
-            connection.execute(sa.text(f"DROP DATABASE {database} WITH (FORCE)"))
 
     def close(self) -> None:
         """Close our own connections."""

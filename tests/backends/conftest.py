@@ -9,7 +9,7 @@ import pytest
 
 from backends.store.database import Database
 from tests.doubles import ManualClock
-from tests.postgres import PostgresServer, running_postgres, server_programs
+from tests.postgres import PostgresServer, empty, running_postgres, server_programs
 
 
 @pytest.fixture(scope="session")
@@ -38,25 +38,23 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres: PostgresServer) -> str:
-    """A PostgreSQL database with the newest schema."""
-    name = postgres.new_database()
-    _migrate(postgres.url(name))
-    return name
+def postgres_url(postgres: PostgresServer) -> str:
+    """A PostgreSQL database with the newest schema, for one test at a time."""
+    url = postgres.url(postgres.new_database())
+    _migrate(url)
+    return url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A fresh database with the newest schema, of each engine in turn."""
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database with the newest schema, of each engine in turn; open it with `prepare=as_it_is`."""
     if request.param == "sqlite":
         path = tmp_path / "store.db"
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
-        yield f"sqlite:///{path}"
-        return
-    server: PostgresServer = request.getfixturevalue("postgres")
-    name = server.new_database(request.getfixturevalue("postgres_template"))
-    yield server.url(name)
-    server.drop(name)
+        return f"sqlite:///{path}"
+    url: str = request.getfixturevalue("postgres_url")
+    empty(url)
+    return url
 
 
 @pytest.fixture
