@@ -164,7 +164,7 @@ class RevocationChecker:
     async def _ask(self, certificate: Certificate, issuer: Certificate, at: datetime) -> Verdict:
         soon = at + timedelta(seconds=self.rules.retry_s)
         try:
-            urls = [str(url) for url in certificate.ocsp_urls][:MAX_RESPONDERS]
+            urls = [str(url) for url in certificate.ocsp_urls if url.lower().startswith("http")][:MAX_RESPONDERS]
         except _PARSING as error:
             return Verdict(Status.UNKNOWN, f"its OCSP address cannot be read: {error}", soon)
         if not urls:
