@@ -108,7 +108,7 @@ class Api:
             principal = await self._principal(request)
             who = principal.client_id
             operation = right.format_map(request.path_params)
-            if operation not in RIGHTS:
+            if operation not in RIGHTS or any("\0" in str(value) for value in request.path_params.values()):
                 return error_response(404, "Not found.", trace_id=trace_id), who
             require_role(principal, operation)
             decoded = None

@@ -61,7 +61,7 @@ def endpoint_response(endpoint: Endpoint) -> EndpointResponse:
         description=endpoint.settings.description,
         enabled_events=names,
         events=names,
-        metadata=dict(endpoint.settings.metadata or {}),
+        metadata=dict(endpoint.settings.metadata),
         status=endpoint.settings.status,
         url=endpoint.settings.url,
         secret=endpoint.secret,

@@ -6,7 +6,7 @@ import json
 import secrets
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -38,7 +38,7 @@ class EndpointSettings:
     events: tuple[EventKind, ...]
     description: str = ""
     status: str = ENABLED
-    metadata: Mapping[str, Any] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +203,7 @@ def _columns(settings: EndpointSettings) -> dict[str, Any]:
         "enabled_events": [kind.value for kind in settings.events],
         "description": settings.description,
         "status": settings.status,
-        "metadata": dict(settings.metadata or {}),
+        "metadata": dict(settings.metadata),
     }
 
 

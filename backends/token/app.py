@@ -32,8 +32,12 @@ def _parse(media_type: str, body: bytes) -> TokenRequest:
     """Raises ValueError."""
     if media_type == "application/x-www-form-urlencoded":
         fields = {name: values[-1] for name, values in parse_qs(body.decode("ascii"), max_num_fields=16).items()}
-        return msgspec.convert(fields, TokenRequest)
-    return msgspec.json.decode(body, type=TokenRequest)
+        wanted = msgspec.convert(fields, TokenRequest)
+    else:
+        wanted = msgspec.json.decode(body, type=TokenRequest)
+    if "\0" in wanted.client_id:
+        raise ValueError("client_id is no text")
+    return wanted
 
 
 def token_routes(service: TokenService) -> list[Route]:
@@ -53,7 +57,8 @@ def token_routes(service: TokenService) -> list[Route]:
             )
         if wanted.grant_type != "client_credentials":
             return _error(400, "unsupported_grant_type", "grant_type must be client_credentials")
-        if wanted.audience.rstrip("/") != service.audience:
+        # many clients ask for the URL that they call
+        if wanted.audience.rstrip("/") not in (service.audience, str(request.base_url).rstrip("/")):
             return _error(400, "invalid_request", f"audience must be {service.audience}")
         token = await service.issue(wanted.client_id, wanted.client_secret)
         if token is None:

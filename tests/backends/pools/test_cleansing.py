@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import pytest
+
+from backends.pools.cascade import ContractRemoval
+from backends.pools.cleansing import Cleansed, Cleansing
+from backends.pools.editions import ISO2, ISO20
+from backends.pools.provisioning_pool import Offer, ProvisioningPool
+from backends.pools.refusals import Refused
+from backends.pools.root_pool import RootPool, RootType
+from backends.store.database import Database
+from tests.backends.chains import NOW, TO, Tree, issue, tree, vehicle
+from tests.backends.pool_doubles import ADMIN, MO, OEM, MoCa, Revocations, add_contract, emaids, event_kinds
+from tests.doubles import ManualClock
+
+PCID, EMAID = "WMIprov0000000001", "DE8AACA2B3C4D5"
+TO_S = int(TO.timestamp())
+
+
+@pytest.fixture
+def cleansing(database: Database, clock: ManualClock, revocations: Revocations, removal: ContractRemoval) -> Cleansing:
+    return Cleansing(database, clock, revocations, removal)
+
+
+@pytest.fixture
+async def oem(roots: RootPool, vehicles: ProvisioningPool) -> Tree:
+    """A vehicle below a root that outlives it."""
+    later = {"valid_to": TO.replace(year=2030)}
+    root = issue("OEM Root CA", 1, **later)
+    sub_1 = issue("OEM Sub-CA 1", 2, root, path_length=1, **later)
+    made = Tree(root, sub_1, issue("OEM Sub-CA 2", 3, sub_1, path_length=0, **later))
+    await roots.put(made.root.der, RootType.OEM, ADMIN)
+    await vehicles.put(Offer(vehicle(made, PCID), made.sub_1.der, made.sub_2.der, ISO2), OEM)
+    return made
+
+
+def to_expiry(clock: ManualClock, offset: int) -> None:
+    clock.advance((TO - NOW).total_seconds() + offset)
+
+
+@pytest.mark.parametrize(("offset", "gone"), [(-1, 0), (0, 0), (1, 1)])
+async def test_a_vehicle_goes_a_second_after_its_end_with_its_contracts(
+    cleansing: Cleansing, oem: Tree, database: Database, clock: ManualClock, mo_ca: MoCa, offset: int, gone: int
+) -> None:
+    issued = await add_contract(database, oem, EMAID, PCID, issued_here=True)
+    to_expiry(clock, offset)
+    assert await cleansing.cleanse() == Cleansed(vehicles=gone)
+    assert await emaids(database) == ([] if gone else [EMAID])
+    assert mo_ca.revoked == ({issued} if gone else set())
+    assert await event_kinds(database) == ["root added", *["vehicle deleted", "contract deleted"] * gone]
+    assert await cleansing.cleanse() == Cleansed()
+
+
+@pytest.mark.parametrize(("offset", "gone"), [(0, 0), (1, 1)])
+async def test_an_expired_root_goes_and_takes_nothing_with_it(
+    cleansing: Cleansing, roots: RootPool, vehicles: ProvisioningPool, clock: ManualClock, offset: int, gone: int
+) -> None:
+    short = tree("Short", valid_to=TO.replace(year=2030))
+    await roots.put(short.root.der, RootType.OEM, ADMIN)
+    leaf = vehicle(short, PCID, valid_to=TO.replace(year=2030))
+    await vehicles.put(Offer(leaf, short.sub_1.der, short.sub_2.der, ISO2), OEM)
+    to_expiry(clock, offset)
+    assert await cleansing.cleanse() == Cleansed(roots=gone)
+    await vehicles.lookup(PCID, MO)
+    if gone:
+        with pytest.raises(Refused):  # its chain does not hold any more
+            await vehicles.get(PCID, MO)
+
+
+async def test_expired_variants_go_and_the_contract_with_the_last_one(
+    cleansing: Cleansing, oem: Tree, database: Database, clock: ManualClock
+) -> None:
+    now = int(NOW.timestamp())
+    await add_contract(database, oem, EMAID, PCID, valid_to=now + 10)
+    await add_contract(database, oem, EMAID, PCID, valid_to=now + 20, namespace=ISO20)
+    clock.advance(11)
+    assert await cleansing.cleanse() == Cleansed()
+    assert await emaids(database) == [EMAID]
+    clock.advance(9)
+    assert await cleansing.cleanse() == Cleansed()
+    clock.advance(1)
+    assert await cleansing.cleanse() == Cleansed(contracts=1)
+    assert await event_kinds(database) == ["root added", "contract deleted"]
+
+
+async def test_a_revoked_vehicle_goes_and_an_unknown_status_removes_nothing(
+    cleansing: Cleansing, oem: Tree, revocations: Revocations
+) -> None:
+    revocations.unknown.add(PCID)
+    assert await cleansing.cleanse() == Cleansed()
+    revocations.revoked.add(PCID)
+    assert await cleansing.cleanse() == Cleansed(vehicles=1)
+
+
+async def test_a_vehicle_stays_while_its_contract_cannot_be_revoked(
+    cleansing: Cleansing, oem: Tree, database: Database, clock: ManualClock, mo_ca: MoCa
+) -> None:
+    await add_contract(database, oem, EMAID, PCID, issued_here=True)
+    mo_ca.broken = True
+    to_expiry(clock, 1)
+    assert await cleansing.cleanse() == Cleansed()
+    assert await emaids(database) == [EMAID]
+    mo_ca.broken = False
+    assert await cleansing.cleanse() == Cleansed(vehicles=1)
+
+
+async def test_more_vehicles_than_one_batch(
+    cleansing: Cleansing, oem: Tree, database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backends.pools.cleansing.BATCH", 3)
+    for number in range(7):
+        await add_contract(database, oem, f"DE8AACA2B3C4{number:02}", PCID, valid_to=TO_S)
+    to_expiry(clock, 1)
+    assert await cleansing.cleanse() == Cleansed(vehicles=1)
+    assert await emaids(database) == []
