@@ -8,12 +8,12 @@ the fields.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from json.encoder import encode_basestring
 from typing import TypeAlias
 
 from ocmf.obis import parse_register
@@ -168,7 +168,8 @@ def write_time(time: datetime, status: TimeStatus) -> str:
         raise PayloadError("TM", f"{time.isoformat()} has no zone")
     if offset.total_seconds() % 60:
         raise PayloadError("TM", f"{time.isoformat()}: the zone is not a whole number of minutes")
-    return f"{time:%Y-%m-%dT%H:%M:%S},{time.microsecond // 1000:03d}{time:%z} {status}"
+    text = time.isoformat(timespec="milliseconds")  # 2026-01-01T00:00:00.000+00:00
+    return f"{text[:19]},{text[20:26]}{text[27:]} {status}"
 
 
 def _reading_fields(reading: PayloadReading) -> dict[str, JsonValue]:
@@ -197,14 +198,14 @@ def _loss_fields(loss: LossCompensation) -> dict[str, JsonValue]:
 
 def _json(key: str, value: JsonValue) -> str:
     """JSON without white space; decimals as written, which json.dumps cannot do."""
-    if value is None or isinstance(value, bool):
-        return json.dumps(value)
     if isinstance(value, str):
         if "|" in value:
             raise PayloadError(key, f"{value!r} contains '|', which separates the sections")
-        if any(0xD800 <= ord(char) < 0xE000 for char in value):
-            raise PayloadError(key, f"{value!r} is not valid Unicode")
-        return json.dumps(str(value), ensure_ascii=False)
+        if not value.isascii():
+            _check_unicode(key, value)
+        return encode_basestring(value)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int):
         return str(value)
     if isinstance(value, Decimal):
@@ -212,10 +213,17 @@ def _json(key: str, value: JsonValue) -> str:
             raise PayloadError(key, f"{value} is not a number that a register can hold")
         return f"{value:f}"
     if isinstance(value, list):
-        return f"[{','.join(_json(key, item) for item in value)}]"
+        return f"[{','.join([_json(key, item) for item in value])}]"
     if isinstance(value, dict):
-        return f"{{{','.join(f'{_json(name, name)}:{_json(name, item)}' for name, item in value.items())}}}"
+        return f"{{{','.join([f'{_json(name, name)}:{_json(name, item)}' for name, item in value.items()])}}}"
     raise PayloadError(key, f"{type(value).__name__} {value!r} cannot be written exactly")
+
+
+def _check_unicode(key: str, value: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise PayloadError(key, f"{value!r} is not valid Unicode") from None
 
 
 _ID_FORMS: dict[IdType, tuple[re.Pattern[str], str]] = {  # table 17
