@@ -226,7 +226,8 @@ class CertificateAuthorities:
             algorithm = algorithm_named("secp384r1" if variant.wrong_curve else realm.algorithm)
             keys = self._token if self._token is not None and kind.is_ca and not variant.wrong_curve else self.keys
             reference, own = await keys.make(f"{realm.realm}/{order.kind}-{serial:x}"[:80], algorithm)
-            self._opened[reference] = own
+            if kind.is_ca:
+                self._opened[reference] = own
             spki = own.spki
         signer = own if not issuer or variant.self_signed else await self.key_of(issuer[0])
         if signer is None:

@@ -119,9 +119,7 @@ class FileKeys:
                 os.fsync(file.fileno())
         except OSError as error:
             raise RigError(f"key file {path}: {error.strerror}") from None
-        reference = f"{self.SCHEME}{name}"
-        self._opened[reference] = MemoryKey(key)
-        return reference, self._opened[reference]
+        return f"{self.SCHEME}{name}", MemoryKey(key)
 
     async def open(self, reference: str) -> SigningKey:
         """The key of `make`."""
