@@ -1,0 +1,326 @@
+"""The whole provisioning story, through HTTP only: from the factory to a vehicle that holds its contract key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from backend_client.opcp import OpcpError
+from backends.access import Role
+from backends.pools.editions import ISO2, ISO20
+from tests.backends.ecosystem import Ecosystem, Vehicle, ecosystem, response_code
+from tests.postgres import as_it_is
+
+PCID = "PLBPROVCERT000042"
+EMAID, OTHER = "DEPLBC00000042", "DEPLBC00000043"
+HOOK = "https://hook.example/"
+EVENTS = [
+    "mo.prov.cert.deleted",
+    "mo.prov.cert.updated",
+    "mo.contract.created.sent.to.oem",
+    "mo.contract.updated.sent.to.oem",
+    "mo.contract.deleted.sent.to.oem",
+    "mo.contract.delivered.to.oem",
+    "oem.contract.created",
+    "oem.contract.updated",
+    "oem.contract.deleted",
+]
+
+
+class Story:
+    """Everybody who takes part."""
+
+    def __init__(self, world: Ecosystem) -> None:
+        self.world = world
+
+    async def begin(self) -> None:
+        """PKI and clients; webhooks of the OEM and the MO at two URLs."""
+        await self.world.add_pki("iso2", "iso2-strict")
+        self.oem = await self.world.client("oem", Role.OEM, wmis=["PLB"])
+        self.mo = await self.world.client("mo", Role.MO_OWN_PKI, provider_ids=["DEPLB"])
+        self.small_mo = await self.world.client("small-mo", Role.MO_V2G_PKI, provider_ids=["DEPLC"])
+        self.cpo = await self.world.client("cpo", Role.CPO)
+        self.cps = await self.world.client("cps", Role.CPS)
+        for client, url in ((self.oem, "oem"), (self.mo, "mo"), (self.small_mo, "small-mo")):
+            wanted = [event for event in EVENTS if event.startswith(url[-3:].strip("-"))]
+            await client.add_endpoint(HOOK + url, wanted)
+
+    async def vehicle(self, pcid: str = PCID) -> Vehicle:
+        """A new vehicle, published by the OEM."""
+        vehicle = await self.world.vehicle("iso2", pcid)
+        await self.world.publish(self.oem, vehicle)
+        return vehicle
+
+    async def sign(self, emaid: str = EMAID, pcid: str = PCID, days: int = 90) -> ec.EllipticCurvePrivateKey:
+        """The MO with a PKI: fetches the vehicle's certificate, wraps a key for it, has it signed and stored."""
+        published = await self.mo.vehicle(pcid)
+        data, key = await self.world.contract("iso2", emaid, published.certificate, days=days)
+        signed = await self.mo.sign_contract(data, pcid=pcid)
+        assert (signed.emaid, signed.pcid) == (emaid, pcid)
+        return key
+
+    async def ask(self, vehicle: Vehicle) -> bytes:
+        """The vehicle asks through the CPO."""
+        (answer,) = await self.cpo.request_contract(vehicle.request([self.world.root_id("iso2")]))
+        return answer.message
+
+    async def told(self, who: str) -> list[str]:
+        """Webhooks that somebody got since the last look."""
+        await self.world.deliveries()
+        kinds = self.world.outside.kinds(HOOK + who)
+        self.world.outside.sent = [one for one in self.world.outside.sent if one.url != HOOK + who]
+        return kinds
+
+
+@pytest.fixture
+async def story(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Story]:
+    async with ecosystem(sqlite_url, tmp_path, as_it_is) as world:
+        told = Story(world)
+        await told.begin()
+        yield told
+
+
+async def test_an_mo_with_a_pki_gives_the_vehicle_its_contract(story: Story) -> None:
+    vehicle = await story.vehicle()
+    key = await story.sign()
+    emaid, opened = vehicle.open(await story.ask(vehicle))
+    assert emaid == EMAID
+    assert opened.private_numbers() == key.private_numbers()
+    assert await story.told("oem") == ["oem.contract.created"]
+    assert await story.told("mo") == ["mo.contract.delivered.to.oem", "mo.contract.created.sent.to.oem"]
+
+
+async def test_an_mo_without_a_pki_has_its_contract_made(story: Story) -> None:
+    vehicle = await story.vehicle()
+    now = story.world.clock.now()
+    for _ in range(2):  # the second time it is renewed
+        await story.small_mo.generate_contract("DE-PLC-C00000042", PCID, now, now + timedelta(days=30))
+    emaid, opened = vehicle.open(await story.ask(vehicle))
+    assert emaid == "DEPLCC00000042"
+    assert opened.curve.name == "secp256r1"
+    assert await story.told("oem") == ["oem.contract.created", "oem.contract.updated"]
+    # deleting revokes what our own MO CA has issued
+    (listed,) = await story.small_mo.lookup_contract("DEPLCC00000042")
+    await story.small_mo.delete_contract("DEPLCC00000042")
+    revoked = [one.revoked for one in (await story.world.authorities.find("DEPLCC00000042")).chain[:1]]
+    assert revoked != [None]
+    assert listed.default_contract
+    assert await story.told("oem") == ["oem.contract.deleted"]
+    assert response_code(await story.ask(vehicle)) == "FAILED_NoCertificateAvailable"
+
+
+async def test_the_deprecated_way_of_another_cps(story: Story) -> None:
+    vehicle = await story.vehicle()
+    data, _ = await story.world.contract("iso2", EMAID, (await story.mo.vehicle(PCID)).certificate)
+    signed = await story.mo.sign_contract(data)  # not stored
+    assert await story.mo.lookup_contract(EMAID) == ()
+    await story.cps.store_contract(EMAID, PCID, signed.xml)
+    assert vehicle.open(await story.ask(vehicle))[0] == EMAID
+    tampered = signed.xml.replace(b"<n", b"<n", 1).replace(b"DEPLBC00000042<", b"DEPLBC00000043<")
+    with pytest.raises(OpcpError) as refused:
+        await story.cps.store_contract(OTHER, PCID, tampered)
+    assert refused.value.status == 400
+
+
+async def test_a_new_key_of_the_vehicle_drops_its_contracts(story: Story) -> None:
+    await story.vehicle()
+    await story.sign()
+    await story.told("oem")
+    await story.told("mo")
+    again = await story.vehicle()
+    assert response_code(await story.ask(again)) == "FAILED_NoCertificateAvailable"
+    assert await story.told("oem") == ["oem.contract.deleted"]
+    assert await story.told("mo") == ["mo.prov.cert.updated", "mo.contract.deleted.sent.to.oem"]
+    await story.sign()
+    assert again.open(await story.ask(again))[0] == EMAID
+
+
+async def test_a_deleted_vehicle_takes_its_contracts_along(story: Story) -> None:
+    vehicle = await story.vehicle()
+    await story.sign()
+    now = story.world.clock.now()
+    await story.small_mo.generate_contract("DEPLCC00000001", PCID, now, now + timedelta(days=30))
+    for who in ("oem", "mo", "small-mo"):
+        await story.told(who)
+    await story.oem.delete_vehicle(PCID)
+    assert response_code(await story.ask(vehicle)) == "FAILED_NoCertificateAvailable"
+    assert await story.told("oem") == ["oem.contract.deleted"] * 2
+    for who in ("mo", "small-mo"):
+        assert await story.told(who) == ["mo.prov.cert.deleted", "mo.contract.deleted.sent.to.oem"]
+    assert (await story.world.authorities.find("DEPLCC00000001")).stored.revoked is not None
+
+
+async def test_default_contract_choice_and_no_promotion(story: Story) -> None:
+    vehicle = await story.vehicle()
+    await story.sign(EMAID)
+    await story.sign(OTHER)
+    assert vehicle.open(await story.ask(vehicle))[0] == EMAID
+    await story.oem.set_default_contract(PCID, "DE-PLB-C00000043")
+    assert vehicle.open(await story.ask(vehicle))[0] == OTHER
+    assert [one.emaid for one in await story.oem.contracts_of(PCID.lower())] == [OTHER, EMAID]
+    await story.mo.delete_contract(OTHER)
+    assert response_code(await story.ask(vehicle)) == "FAILED_NoCertificateAvailable"
+    await story.oem.set_default_contract(PCID, EMAID)
+    assert vehicle.open(await story.ask(vehicle))[0] == EMAID
+    with pytest.raises(OpcpError) as refused:
+        await story.oem.set_default_contract(PCID, OTHER)
+    assert (refused.value.status, refused.value.messages[0]) == (400, "The contract for the given EMAID not found.")
+
+
+async def test_the_oem_takes_a_contract_without_a_request(story: Story) -> None:
+    vehicle = await story.vehicle()
+    await story.sign()
+    provided = await story.oem.provide_contract(EMAID, PCID, session_id=b"\x12\x34")
+    assert vehicle.open(provided.message, b"\x12\x34")[0] == EMAID
+    with pytest.raises(OpcpError) as refused:
+        await story.oem.provide_contract(EMAID, PCID, session_id=bytes(9))
+    assert refused.value.messages[0].startswith("Invalid SessionID format, make sure the length is maximum 8")
+
+
+async def test_an_emaid_belongs_to_one_vehicle(story: Story) -> None:
+    await story.vehicle()
+    await story.vehicle("PLBPROVCERT000043")
+    await story.sign()
+    with pytest.raises(OpcpError) as refused:
+        await story.sign(EMAID, "PLBPROVCERT000043")
+    assert refused.value.messages[0] == "Invalid Tupple - EMAID is already used by other PCID."
+
+
+@pytest.mark.parametrize(("seconds", "code"), [(-1, "OK"), (1, "FAILED_NoCertificateAvailable")])
+async def test_a_contract_serves_to_its_last_second(story: Story, seconds: int, code: str) -> None:
+    vehicle = await story.vehicle()
+    await story.sign(days=10)
+    story.world.clock.advance(10 * 86400 + seconds)
+    assert response_code(await story.ask(vehicle)) == code
+    await story.told("oem")
+    await story.told("mo")
+    assert (await story.world.services.cleansing.cleanse()).contracts == (seconds > 0)
+    assert await story.told("oem") == ["oem.contract.deleted"] * (seconds > 0)
+
+
+@pytest.mark.parametrize(("seconds", "code"), [(-1, "OK"), (1, "FAILED_CertificateExpired")])
+async def test_a_vehicle_is_served_to_its_last_second(story: Story, seconds: int, code: str) -> None:
+    end = story.world.clock.now() + timedelta(days=10)
+    vehicle = await story.world.vehicle("iso2", PCID, valid_to=end)
+    await story.world.publish(story.oem, vehicle)
+    await story.sign(days=80)
+    story.world.clock.advance(10 * 86400 + seconds)
+    assert response_code(await story.ask(vehicle)) == code
+    assert (await story.world.services.cleansing.cleanse()).vehicles == (seconds > 0)
+    assert await story.mo.has_vehicle(PCID) is (seconds < 0)
+
+
+async def test_revoked_certificates_get_nothing_and_are_cleansed(story: Story) -> None:
+    vehicle = await story.vehicle()
+    await story.sign()
+    await story.world.authorities.revoke(vehicle.issued.stored.fingerprint, actor="test")
+    assert response_code(await story.ask(vehicle)) == "FAILED_CertificateRevoked"
+    await story.told("mo")
+    assert (await story.world.services.cleansing.cleanse()).vehicles == 1
+    assert "mo.prov.cert.deleted" in await story.told("mo")
+
+
+async def test_a_cps_that_expires_signs_no_more(story: Story) -> None:
+    await story.vehicle()
+    data, _ = await story.world.contract("iso2", EMAID, (await story.mo.vehicle(PCID)).certificate)
+    assert len(await story.mo.signers()) == 1
+    story.world.clock.advance(89 * 86400 + 23 * 3600)
+    assert len(await story.mo.signers()) == 1
+    story.world.clock.advance(2 * 3600)
+    assert await story.mo.signers() == []
+    with pytest.raises(OpcpError) as refused:
+        await story.mo.sign_contract(data)
+    assert refused.value.status == 400
+
+
+async def test_only_a_vehicle_that_signs_and_shares_a_root_is_served(story: Story) -> None:
+    vehicle = await story.vehicle()
+    await story.sign()
+    name, serial = story.world.root_id("iso2")
+
+    async def code(exi: bytes) -> str:
+        (answer,) = await story.cpo.request_contract(exi)
+        return response_code(answer.message)
+
+    assert await code(vehicle.request([("<Name(C=DE,CN=Plugbench V2G Root CA)>", serial)])) == "OK"
+    assert await code(vehicle.request([("CN=Elsewhere", 1), (name, serial)])) == "OK"
+    assert await code(vehicle.request([(name, serial + 1)])) == "FAILED_NoCertificateAvailable"
+    assert await code(vehicle.request([("CN=V2GRootCA", serial)])) == "FAILED_NoCertificateAvailable"
+    stranger = Vehicle(PCID, vehicle.issued, ec.generate_private_key(ec.SECP256R1()), ISO2)
+    assert await code(stranger.request([(name, serial)])) == "FAILED_SignatureError"
+    with pytest.raises(OpcpError) as refused:
+        await story.cpo.request_contract(vehicle.request([(name, serial + 1)]), always_exi=False)
+    assert (refused.value.status, refused.value.messages[0]) == (404, "Contract or Vehicle not found.")
+    for broken in (b"", b"\x80\x98", vehicle.request([(name, serial)])[:-40]):
+        with pytest.raises(OpcpError) as refused:
+            await story.cpo.request_contract(broken)
+        assert (refused.value.status, refused.value.messages[0]) == (400, "EXI format is invalid!")
+
+
+async def test_several_cps_roots(story: Story) -> None:
+    """One contract, signed once per root; every vehicle gets the variant that it can check."""
+    await story.world.add_pki("second", "hubject-qa", "secp256r1")
+    vehicle = await story.vehicle()
+    data, _ = await story.world.contract("iso2", EMAID, vehicle.issued.stored.certificate)
+    signers = await story.mo.signers()
+    for signer in signers:
+        await story.mo.sign_contract(data, pcid=PCID, cps_root=signer.root)
+    assert {one.root for one in await story.mo.lookup_contract(EMAID)} == {one.root for one in signers}
+    for realm in ("iso2", "second"):
+        (answer,) = await story.cpo.request_contract(vehicle.request([story.world.root_id(realm)]))
+        assert vehicle.open(answer.message)[0] == EMAID
+
+
+async def test_everybody_stays_within_their_own(story: Story) -> None:
+    await story.vehicle()
+    key = await story.sign()
+    assert key
+    foreign_oem = await story.world.client("oem-2", Role.OEM, wmis=["XXX"])
+    foreign_mo = await story.world.client("mo-2", Role.MO_OWN_PKI, provider_ids=["DEXXX"])
+
+    async def status(work: object) -> int:
+        with pytest.raises(OpcpError) as refused:
+            await work  # type: ignore[misc]
+        return refused.value.status
+
+    assert await status(foreign_mo.delete_contract(EMAID)) == 403
+    assert await status(foreign_mo.lookup_contract(EMAID)) == 403
+    assert await status(foreign_oem.contracts_of(PCID)) == 403
+    assert await status(foreign_oem.provide_contract(EMAID, PCID)) == 403
+    assert await status(foreign_oem.set_default_contract(PCID, EMAID)) == 403
+    assert await foreign_oem.lookup_contract(EMAID) == ()
+    data, _ = await story.world.contract("iso2", "DEPLBC00000099", (await story.mo.vehicle(PCID)).certificate)
+    assert await status(foreign_mo.sign_contract(data)) == 403
+    assert await status(story.cpo.sign_contract(data)) == 403
+    assert await status(story.oem.request_contract(b"")) == 403
+
+
+async def test_iso15118_20_contracts_are_delivered_and_marked_unconfirmed(story: Story) -> None:
+    await story.world.add_pki("iso20", "iso20-strict")
+    vehicle = await story.world.vehicle("iso20", PCID, namespace=ISO20)
+    await story.world.publish(story.oem, vehicle)
+    data, key = await story.world.contract("iso20", EMAID, vehicle.issued.stored.certificate, pcid=PCID)
+    await story.mo.sign_contract(data, pcid=PCID, namespace=ISO20)
+    now = story.world.clock.now()
+    await story.small_mo.generate_contract("DEPLCC00000042", PCID, now, now + timedelta(days=30), namespace=ISO20)
+    roots = [story.world.root_id("iso20")]
+    answers = await story.cpo.request_contract(vehicle.request(roots, maximum=5), namespace=ISO20)
+    assert [answer.emaid for answer in answers] == [EMAID, "DEPLCC00000042"]
+    assert all(answer.note.startswith("unconfirmed") for answer in answers)
+    opened = [vehicle.open(answer.message) for answer in answers]
+    assert opened[0][1].private_numbers() == key.private_numbers()
+    wish = vehicle.request(roots, maximum=1, wanted=["DEPLCC00000042"])
+    (answer,) = await story.cpo.request_contract(wish, namespace=ISO20)
+    assert answer.emaid == "DEPLCC00000042"
+
+
+async def test_requests_at_once(story: Story) -> None:
+    vehicle = await story.vehicle()
+    await story.sign()
+    answers = await asyncio.gather(*(story.ask(vehicle) for _ in range(20)))
+    assert len(set(answers)) == 1
