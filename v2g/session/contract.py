@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from types import MappingProxyType
+from itertools import pairwise
 from typing import Any
 
 from v2g.certificate_profiles import CONTRACT_USE, ISO2_STRICT, RISE, Profile, Role
-from v2g.certificates import CertificateError, PublicKey, check_chain, common_name, load, problems_of, public_key
+from v2g.certificates import (
+    CertificateError,
+    Problem,
+    PublicKey,
+    check_chain,
+    common_name,
+    describe,
+    load,
+    problems_of,
+    public_key,
+)
 from v2g.identifiers import same
 from v2g.session.refusal import Refusal
 
@@ -39,18 +49,26 @@ class Contract:
 
 
 def read_contract(
-    chain: Any, emaid: str, roots: Iterable[Any] | None, profile: Profile, at: datetime | None
+    chain: Any,
+    emaid: str,
+    roots: Iterable[Any] | None,
+    profile: Profile,
+    at: datetime | None,
+    forbidden: frozenset[str] = frozenset(),
 ) -> Contract:
     """Check a ContractSignatureCertChain. Raises Refusal with the code that fits.
 
     roots: None when the chain is judged elsewhere; then only the leaf's own validity is looked at.
     at: None when the station does not know the time: then validity is not looked at.
+    forbidden: attributes that the subject must not have, e.g. "country_name".
     """
     sub_cas = list(chain.SubCertificates.Certificate) if chain.SubCertificates else []
     octets = (chain.Certificate, *sub_cas)
+    leaf = None
     try:
         leaf, *others = [load(one) for one in octets]
         key = public_key(leaf)
+        _check_order([leaf, *others])
         if roots is not None and at is not None:
             check_chain(leaf, others, roots, role=Role.CONTRACT, profile=profile, at=at)
         elif problems := [
@@ -58,10 +76,12 @@ def read_contract(
         ]:
             raise CertificateError(problems, chain.Certificate)
     except CertificateError as error:
-        raise Refusal(_code(error), str(error)) from error
+        raise Refusal(_code(error, leaf), str(error)) from error
     if not same(common_name(leaf), emaid):
-        # the standard names no code of its own for this
-        raise Refusal("FAILED_CertChainError", f"eMAID {emaid!r}, the certificate is of {common_name(leaf)!r}")
+        text = f"eMAID {emaid!r}, the certificate is of {common_name(leaf)!r}"
+        raise Refusal("FAILED_NoCertificateAvailable", text)
+    if surplus := sorted(set(leaf.subject.native) & forbidden):
+        raise Refusal("FAILED_NoCertificateAvailable", f"{describe(leaf.subject)}: no place for {', '.join(surplus)}")
     return Contract(emaid, octets, key, leaf.not_valid_after)
 
 
@@ -75,12 +95,20 @@ def expires_soon(contract: Contract, at: datetime | None, days: int) -> bool:
     return at is not None and contract.not_after - at < timedelta(days=days)
 
 
-def _code(error: CertificateError) -> str:
-    for word, code in _CODES.items():
-        if any(word in problem.text for problem in error.problems):
-            return code
-    return "FAILED_CertChainError"
+def _check_order(chain: list[Any]) -> None:
+    """Each certificate is followed by its issuer's ([V2G2-656]). Raises CertificateError."""
+    for one, issuer in pairwise(chain):
+        if one.issuer != issuer.subject:
+            text = f"is followed by {describe(issuer.subject)}, its issuer is {describe(one.issuer)}"
+            raise CertificateError([Problem(describe(one.subject), text)], one.dump())
 
 
-# words of a problem -> code, the first that is found
-_CODES = MappingProxyType({"expired": "FAILED_CertificateExpired", "revoked": "FAILED_CertificateRevoked"})
+def _code(error: CertificateError, leaf: Any | None) -> str:
+    texts = {problem.subject: problem.text for problem in error.problems if late(problem)}
+    if any("revoked" in problem.text for problem in error.problems):
+        return "FAILED_CertificateRevoked"
+    expired = {subject for subject, text in texts.items() if "expired" in text}
+    if not expired or leaf is None:
+        return "FAILED_CertChainError"
+    # a sub-CA's expiry has no code of its own: TC_SECC_CMN_VTB_PaymentDetails_009 of rcuquemelle/ISO15118_4_TestEnv
+    return "FAILED_CertificateExpired" if describe(leaf.subject) in expired else "FAILED_NoCertificateAvailable"

@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from v2g.session.events import CableCheckWanted, CurrentWanted, PowerWanted, VoltageWanted, WeldingWanted
+from v2g.session.iso2_station_table import STOPPED_DC
 from v2g.session.physical import number, scaled
 from v2g.session.refusal import Answer, Refusal
 
@@ -62,6 +63,8 @@ class DcStation:
     def cable_check(self, request: Any, message: Any, now: float) -> Answer | None:  # noqa: ARG002
         """Ongoing until the isolation is known."""
         facts, isolation = self.secc.facts, self.secc.station.isolation
+        if self.secc.station.pilot not in (None, "C", "D"):
+            raise Refusal("FAILED", f"control pilot in state {self.secc.station.pilot}, cable check needs C or D")
         if not facts.cable_check_wanted:
             facts.cable_check_wanted = True
             self.secc.emit(CableCheckWanted())
@@ -117,6 +120,7 @@ class DcStation:
 
     def welding_detection(self, request: Any, message: Any, now: float) -> Answer | None:  # noqa: ARG002
         """The voltage at the output."""
+        self.check_pilot_back()
         self.secc.emit(WeldingWanted())
         body = self.T.WeldingDetectionResType(
             ResponseCode="OK",
@@ -124,6 +128,11 @@ class DcStation:
             EVSEPresentVoltage=self.physical("V", self.secc.station.present_voltage),
         )
         return Answer("WeldingDetectionRes", body)
+
+    def check_pilot_back(self) -> None:
+        """DC: after PowerDeliveryReq (Stop) the vehicle has to be back in state B."""
+        if self.secc.state == STOPPED_DC and self.secc.station.pilot in ("C", "D"):
+            raise Refusal("FAILED", f"control pilot still in state {self.secc.station.pilot}")
 
     def switch_power(self, on: bool, profile: tuple[tuple[int, float], ...] = ()) -> bool:
         """Ask for power on or off once; whether it is so now. Raises Refusal on a contactor fault."""

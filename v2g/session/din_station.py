@@ -203,6 +203,7 @@ class DinStation(DcStation):
         return Answer("CurrentDemandRes", types.CurrentDemandResType(**self.current_demand_fields(request)), "charging")
 
     def session_stop(self, request: Any, message: Any, now: float) -> Answer | None:  # noqa: ARG002
+        self.check_pilot_back()
         return Answer("SessionStopRes", types.SessionStopResType(ResponseCode="OK"))
 
 

@@ -9,7 +9,6 @@ from v2g.certificates import CertificateError, load, public_key
 from v2g.exi.codec import decode
 from v2g.exi.errors import ExiError
 from v2g.exi.generated.iso2 import types
-from v2g.session import timers
 from v2g.session.charge_limits import check_parameters
 from v2g.session.contract import expires_soon, read_contract
 from v2g.session.dc_station import NOT_CHARGING, DcStation
@@ -26,7 +25,7 @@ from v2g.session.iso2_refusals import REFUSALS
 from v2g.session.iso2_station_table import ISO2_STATION
 from v2g.session.physical import number
 from v2g.session.refusal import Answer, Refusal
-from v2g.session.schedules import check_profile, chosen
+from v2g.session.schedules import check_profile, chosen, shortened, with_paused
 from v2g.session.station_side import CERTIFICATE_SERVICE_ID, CHARGE_SERVICE_ID, Service
 from v2g.signature_suites import ISO2_SUITES
 from v2g.xmldsig import SignatureError, verify_message
@@ -87,6 +86,7 @@ class Iso2Station(DcStation):
     def session_setup(self, request: Any, message: Any, now: float) -> Answer | None:  # noqa: ARG002
         secc = self.secc
         secc.session_id, resumed = self.session_id_for(message.Header.SessionID)
+        secc.facts.resumed = resumed
         secc.facts.evcc_id = request.EVCCID
         secc.emit(SessionStarted(secc.session_id, request.EVCCID, resumed))
         return Answer(
@@ -99,8 +99,16 @@ class Iso2Station(DcStation):
         )
 
     def offered_payments(self) -> list[Any]:
-        """Contract only over TLS ([V2G2-634])."""
+        """Contract only over TLS ([V2G2-634]); in a session joined again what was chosen before ([V2G2-741])."""
+        paused = self.paused
+        if paused is not None and (paused.payment != "Contract" or self.secc.tls):
+            return [paused.payment]
         return [p for p in self.secc.station.payments if p != "Contract" or self.secc.tls] or ["ExternalPayment"]
+
+    @property
+    def paused(self) -> PausedSession | None:
+        """The session that this one goes on with."""
+        return self.secc.paused if self.secc.facts.resumed else None
 
     def offered_services(self) -> list[Service]:
         """The certificate service only over TLS ([V2G2-421])."""
@@ -108,7 +116,7 @@ class Iso2Station(DcStation):
 
     def charge_service(self) -> types.ChargeServiceType:
         """ChargeService of ServiceDiscoveryRes."""
-        modes: list[Any] = list(self.secc.station.modes)
+        modes: list[Any] = [self.paused.mode] if self.paused and self.paused.mode else list(self.secc.station.modes)
         return types.ChargeServiceType(
             ServiceID=CHARGE_SERVICE_ID,
             ServiceCategory="EVCharging",
@@ -191,7 +199,14 @@ class Iso2Station(DcStation):
         if not self.secc.facts.certificate_wanted:
             side, settings = self.secc.station, self.secc.settings
             chain = request.ContractSignatureCertChain
-            read_contract(chain, request.eMAID, side.contract_roots, settings.contract_profile, side.civil_time)
+            read_contract(
+                chain,
+                request.eMAID,
+                side.contract_roots,
+                settings.contract_profile,
+                side.civil_time,
+                settings.forbidden_attributes,
+            )
         return self._fetch_certificate("update", request.ContractSignatureCertChain.Certificate, message)
 
     def _fetch_certificate(self, action: str, signer: bytes, message: Any) -> Answer | None:
@@ -235,6 +250,7 @@ class Iso2Station(DcStation):
             side.contract_roots,
             settings.contract_profile,
             side.civil_time,
+            settings.forbidden_attributes,
         )
         facts.emaid = request.eMAID
         facts.challenge = secc.random(CHALLENGE_OCTETS)
@@ -263,7 +279,10 @@ class Iso2Station(DcStation):
             secc.emit(AuthorizationWanted(facts.payment, facts.emaid, certificates))
         code = secc.station.authorization
         if code is None:
-            self._check_ongoing(now, "authorization", patient=contract is None)
+            settings = secc.settings
+            self._check_ongoing(
+                now, settings.ongoing_timeout if contract else settings.customer_timeout, "authorization"
+            )
             waiting: Any = "Ongoing" if contract else "Ongoing_WaitingForCustomerInteraction"  # [V2G2-854]
             return Answer(
                 "AuthorizationRes", types.AuthorizationResType(ResponseCode="OK", EVSEProcessing=waiting), "ongoing"
@@ -275,11 +294,11 @@ class Iso2Station(DcStation):
             "AuthorizationRes", types.AuthorizationResType(ResponseCode="OK", EVSEProcessing="Finished"), "finished"
         )
 
-    def _check_ongoing(self, now: float, what: str, *, patient: bool = False) -> None:
+    def _check_ongoing(self, now: float, limit: float | None, what: str) -> None:
         """A vehicle waits 60 s at most, unless it waits for its driver."""
         since = self.secc.facts.ongoing_since
-        if since is not None and not patient and now - since > timers.SECC_ONGOING_PERFORMANCE:
-            raise Refusal("FAILED", f"{what} took longer than {timers.SECC_ONGOING_PERFORMANCE:g} s")
+        if since is not None and limit is not None and now - since > limit:
+            raise Refusal("FAILED", f"{what} took longer than {limit:g} s")
 
     def charge_parameter_discovery(self, request: Any, message: Any, now: float) -> Answer | None:  # noqa: ARG002
         secc, facts, side = self.secc, self.secc.facts, self.secc.station
@@ -297,9 +316,10 @@ class Iso2Station(DcStation):
             secc.emit(_parameters_wanted(request, facts.renegotiation))
         offer = side.schedules
         if offer is None:
-            self._check_ongoing(now, "the schedule")
+            self._check_ongoing(now, secc.settings.ongoing_timeout, "the schedule")
         else:
-            facts.schedules = offer.schedules
+            offered = with_paused(offer.schedules, self.paused.details if self.paused else None)
+            facts.schedules = tuple(shortened(one, request.MaxEntriesSAScheduleTuple) for one in offered)
             facts.ongoing_since = None
             facts.parameters_wanted = False
         body = types.ChargeParameterDiscoveryResType(
@@ -454,10 +474,12 @@ class Iso2Station(DcStation):
 
     def session_stop(self, request: Any, message: Any, now: float) -> Answer | None:  # noqa: ARG002
         secc, facts = self.secc, self.secc.facts
+        self.check_pilot_back()
         body = types.SessionStopResType(ResponseCode="OK")
         if request.ChargingSession != "Pause":
             return Answer("SessionStopRes", body)
-        paused = PausedSession(secc.session_id, "iso2", facts.payment, facts.mode, facts.evcc_id)
+        kept = next((one for one in facts.schedules if one.id == facts.schedule), None)
+        paused = PausedSession(secc.session_id, "iso2", facts.payment, facts.mode, kept)
         return Answer("SessionStopRes", body, paused=paused)
 
 

@@ -34,6 +34,7 @@ from v2g.session.state_table import StateTable
 from v2g.session.station_side import Schedule, StationSide
 
 SESSION_ID_OCTETS = 8
+BROKEN_PILOT = frozenset({"A", "E", "F"})  # unplugged, short circuit, station out of order
 DC_ONLY = frozenset({"din"})  # a VW ID prefers DIN SPEC 70121 at an AC station too, which is lost there
 
 
@@ -41,14 +42,21 @@ DC_ONLY = frozenset({"din"})  # a VW ID prefers DIN SPEC 70121 at an AC station 
 class SeccSettings:
     """protocols: what is spoken, of "iso2" and "din". close_after: s that the vehicle has for closing TCP.
 
-    contract_profile: what contract certificates must look like. expires_soon: days before expiry with
+    ongoing_timeout: s that authorization by contract and schedules may take. customer_timeout: s that a driver has for
+    paying; None: as long as the station waits.
+    contract_profile: what contract certificates must look like. forbidden_attributes: what their subjects must not
+    have ("country_name" by the letter of annex F). expires_soon: days before expiry with
     OK_CertificateExpiresSoon. random: octets for session ids and challenges (a seeded source makes runs repeatable).
     """
 
     protocols: tuple[str, ...] = ("iso2", "din")
     close_after: float = timers.CLOSE_AFTER
     sequence_timeout: float = timers.SECC_SEQUENCE_TIMEOUT
+    setup_timeout: float = timers.SECC_COMMUNICATION_SETUP_TIMEOUT
+    ongoing_timeout: float = timers.SECC_ONGOING_PERFORMANCE
+    customer_timeout: float | None = None
     contract_profile: Profile = FIELD
+    forbidden_attributes: frozenset[str] = frozenset()
     expires_soon: int = 21
     random: Callable[[int], bytes] = os.urandom
 
@@ -76,6 +84,7 @@ class SessionFacts:
     power_wanted: bool | None = None
     started: bool = False
     renegotiation: bool = False
+    resumed: bool = False
     meter: Any = None
 
 
@@ -136,6 +145,7 @@ class Secc(Machine):
         self.pending = None
         self._messages: Messages | None = None
         self._silence_ends: float | None = now + self.settings.sequence_timeout
+        self._setup_ends: float | None = now + self.settings.setup_timeout
 
     def emit(self, event: Event) -> None:
         """Tell the shell something; for the messages of a protocol."""
@@ -152,11 +162,19 @@ class Secc(Machine):
         return octets
 
     def _deadlines(self) -> tuple[float | None, ...]:
-        return self._silence_ends, self.pending.deadline if self.pending else None
+        return self._silence_ends, self._setup_ends, self.pending.deadline if self.pending else None
 
     def _tick(self, now: float) -> None:
-        if self.pending is not None:
+        if self.state != CLOSING and self.station.pilot in BROKEN_PILOT:
+            reason = f"control pilot in state {self.station.pilot}"
+            self._end("aborted", reason)
+            self._close(reason)
+        elif self.pending is not None:
             self._answer(now)
+        elif self._setup_ends is not None and now >= self._setup_ends:
+            self._setup_ends = None
+            self._end("timed out", f"no session {self.settings.setup_timeout:g} s after the connection")
+            self._close("communication setup timeout")
         elif self._silence_ends is not None and now >= self._silence_ends:
             self._silence_ends = None
             self._end("timed out", f"no request for {self.settings.sequence_timeout:g} s in state {self.state!r}")
@@ -221,6 +239,7 @@ class Secc(Machine):
         self.pending = None
         if pending.name == "SessionStopReq" and self.state in STOPPED_WITHOUT_POWER_DELIVERY:
             self._emit(Tolerated("SessionStopReq without PowerDeliveryReq (Stop) before it"))
+        self._setup_ends = None
         after = messages.table.next(self.state, pending.name, answer.outcome)
         self._send(answer.name, messages.wrap(answer, self.session_id), now)
         if after == END:
@@ -247,7 +266,7 @@ class Secc(Machine):
     def _finish(self, outcome: str, reason: str, now: float, paused: PausedSession | None = None) -> None:
         """The last answer is out: the vehicle closes the connection, or we do."""
         self.pending = None
-        self._silence_ends = None
+        self._silence_ends = self._setup_ends = None
         self._end(outcome, reason, paused)
         self._change(CLOSING)
         self._close_at = now + self.settings.close_after

@@ -185,6 +185,10 @@ class StationSide(Protocol):
         """AC: whether the residual current device has tripped."""
 
     @property
+    def pilot(self) -> str | None:
+        """State of the control pilot, "A" to "F"; None: not watched. A, E and F end the session."""
+
+    @property
     def status_code(self) -> str | None:
         """DC: EVSEStatusCode to show; None: the one that fits the state of the session."""
 
@@ -236,6 +240,7 @@ class StationState:
     notification: str = "None"
     notification_max_delay: int = 0
     rcd: bool = False
+    pilot: str | None = None
     status_code: str | None = None
     isolation: str | None = None
     power_on: bool = False

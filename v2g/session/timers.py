@@ -40,6 +40,7 @@ TIMES: Mapping[str, Mapping[str, MessageTime]] = MappingProxyType(
 )
 
 SECC_SEQUENCE_TIMEOUT = 60.0  # V2G_SECC_Sequence_Timeout
+SECC_COMMUNICATION_SETUP_TIMEOUT = 20.0  # V2G_SECC_CommunicationSetup_Timeout: up to SessionSetupRes
 SECC_ONGOING_PERFORMANCE = 55.0  # V2G_SECC_Ongoing_Performance_Time: -2 only
 EVCC_ONGOING_TIMEOUT = 60.0  # V2G_EVCC_Ongoing_Timeout: Authorization, ChargeParameterDiscovery
 COMMUNICATION_SETUP_TIMEOUT = 20.0  # V2G_EVCC_CommunicationSetup_Timeout: up to SessionSetupRes

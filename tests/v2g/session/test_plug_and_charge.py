@@ -115,14 +115,15 @@ BAD_CHAINS = {
         lambda p: (lambda old: chain_of(Issued(EMAID, "MO", "contract", old), old, p.mo_sub_1))(
             Issued("MO Sub 2", "MO", "ca", p.mo_sub_1, path=0, start=NOW - timedelta(days=800), years=1)
         ),
-        "FAILED_CertificateExpired",
+        "FAILED_NoCertificateAvailable",
     ),
     "sub-CA missing": (lambda p: chain_of(p.contract, p.mo_sub_2), "FAILED_CertChainError"),
     "leaf of another PKI": (
         lambda p: chain_of(Issued(EMAID, "MO", "contract", Issued("Other", "MO", "ca")), p.mo_sub_2, p.mo_sub_1),
         "FAILED_CertChainError",
     ),
-    "other eMAID": (lambda p: p.credentials(emaid=OTHER_EMAID), "FAILED_CertChainError"),
+    "other eMAID": (lambda p: p.credentials(emaid=OTHER_EMAID), "FAILED_NoCertificateAvailable"),
+    "wrong order": (lambda p: chain_of(p.contract, p.mo_sub_1, p.mo_sub_2), "FAILED_CertChainError"),
     "no certificate": (
         lambda p: replace(p.credentials(), certificates=(b"\x30\x03\x02\x01\x00", p.mo_sub_2.der)),
         "FAILED_CertChainError",
