@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "v2g": "decode, encode and compare ISO 15118 and DIN 70121 messages and captures",
     "secc": "play the charging station (SECC) for a real or foreign vehicle",
     "evcc": "play the vehicle (EVCC) for a real or foreign charging station",
+    "backends": "run the pools, the PKI and everything around them: RCP, PCP, CPS, CCP, token, webhooks, EST, OCSP",
     "doctor": "say what is missing on this machine and how to get it",
 }
 

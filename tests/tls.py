@@ -16,8 +16,8 @@ from cryptography.x509.oid import NameOID
 
 
 @cache
-def tls_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Server and client; the client trusts exactly that server (localhost, 127.0.0.1, cpo.example)."""
+def tls_pem() -> tuple[bytes, bytes]:
+    """Key and certificate of a server (localhost, 127.0.0.1, cpo.example)."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     # OpenSSL judges validity by the machine's clock, in virtual time too
@@ -43,15 +43,27 @@ def tls_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
+    pkcs8 = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return pkcs8, certificate.public_bytes(serialization.Encoding.PEM)
+
+
+@cache
+def tls_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Server and client; the client trusts exactly that server."""
+    key, certificate = tls_pem()
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with TemporaryDirectory() as folder:
         chain = Path(folder) / "server.pem"
-        chain.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-            + certificate.public_bytes(serialization.Encoding.PEM)
-        )
+        chain.write_bytes(key + certificate)
         server.load_cert_chain(chain)
-    client = ssl.create_default_context(cadata=certificate.public_bytes(serialization.Encoding.PEM).decode())
-    return server, client
+    return server, ssl.create_default_context(cadata=certificate.decode())
+
+
+def tls_files(folder: Path) -> tuple[Path, Path]:
+    """Certificate and key as files."""
+    key, certificate = tls_pem()
+    (folder / "tls.key").write_bytes(key)
+    (folder / "tls.pem").write_bytes(certificate)
+    return folder / "tls.pem", folder / "tls.key"

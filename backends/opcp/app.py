@@ -22,8 +22,30 @@ from backends.opcp.root_routes import root_routes
 from backends.opcp.services import Services
 from backends.opcp.signing_routes import signing_routes
 from backends.opcp.webhook_routes import webhook_routes
+from backends.pki.authorities import CertificateAuthorities
+from backends.pki.est import Enrolment
+from backends.pki.est_app import end_entity_routes, est_routes
+from backends.pki.ocsp_app import crl_routes, ocsp_routes
+from backends.pki.ocsp_responder import OcspResponder
 from backends.token.app import token_routes
 from ports.errors import RigError
+
+
+def _authorities(services: Services) -> CertificateAuthorities:
+    if services.authorities is None:
+        raise RigError("enrolment and OCSP need certificate authorities: see `plugbench pki`")
+    return services.authorities
+
+
+def _est(services: Services) -> list[BaseRoute]:
+    authorities, check = _authorities(services), services.tokens.check
+    return [*est_routes(Enrolment(authorities), check), *end_entity_routes(authorities, check)]
+
+
+def _ocsp(services: Services) -> list[BaseRoute]:
+    authorities = _authorities(services)
+    return [*ocsp_routes(OcspResponder(authorities)), *crl_routes(authorities)]
+
 
 # Every module that can run alone. A new one is one row.
 MODULES: Mapping[str, Callable[[Services], list[BaseRoute]]] = MappingProxyType(
@@ -34,6 +56,8 @@ MODULES: Mapping[str, Callable[[Services], list[BaseRoute]]] = MappingProxyType(
         "cps": lambda services: [*signing_routes(services.api, services.signing)],
         "ccp": lambda services: [*contract_routes(services.api, services.contracts)],
         "webhooks": lambda services: [*webhook_routes(services.api, services.webhooks)],
+        "est": _est,
+        "ocsp": _ocsp,
     }
 )
 

@@ -11,6 +11,7 @@ from backends.api.operations import Api
 from backends.guarded_http import GuardedHttp
 from backends.opcp.error_texts import TEXTS
 from backends.opcp.event_names import API, event_body
+from backends.pki.authorities import CertificateAuthorities
 from backends.pools.cascade import ContractRemoval, RevokeContracts, no_mo_ca
 from backends.pools.cleansing import Cleansing
 from backends.pools.contract_pool import ContractPool
@@ -46,6 +47,7 @@ class Services:
         revoke_contracts: RevokeContracts = no_mo_ca,
         find_signers: FindSigners = no_signers,
         mo_ca: MoCa | None = None,
+        authorities: CertificateAuthorities | None = None,
         targets: TargetRules | None = None,
         send: SendWebhook | None = None,
         tracer: Tracer = no_trace,
@@ -53,12 +55,13 @@ class Services:
         """issuer, audience: URLs of the tokens. revocation: how the status of certificates is asked.
 
         revoke_contracts: the MO CA, for contracts that go; mo_ca: for those that come. find_signers: of the CPS.
-        targets: where webhooks may go. send: instead of HTTP.
+        authorities: behind enrolment and OCSP. targets: where webhooks may go. send: instead of HTTP.
         """
         self.database = database
         self.sealer = sealer
         self.clock = clock
         self.tracer = tracer
+        self.authorities = authorities
         rules = targets or TargetRules()
         self.http = GuardedHttp(allowed=rules.allowed)
         self.tokens = TokenService(database, sealer, clock, issuer, audience)

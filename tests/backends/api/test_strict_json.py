@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from backends.api.strict_json import MalformedBody, decode
 
-
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 
 
