@@ -6,11 +6,22 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
-from hsm.worker_process import FINISH_S, MAX_PACKET, WorkerProcess, encode_request
-from ports.clock import Clock
+from hsm.worker_process import (
+    FINISH_S,
+    MAX_PACKET,
+    SIGN,
+    WorkerProcess,
+    decode_signatures,
+    encode_request,
+    encode_signing,
+)
+from ports.clock import Cancellable, Clock
+
+# the next signatures (r || s) of a batch; an answer in JSON; None: the worker is no more
+Answer: TypeAlias = "list[bytes] | dict[str, Any] | None"
 
 
 class AsyncWorker:
@@ -22,7 +33,10 @@ class AsyncWorker:
         self._on_login = on_login
         self._loop = asyncio.get_running_loop()
         self._number = 0
-        self._reply: asyncio.Future[dict[str, Any] | None] | None = None
+        self._on_answer: Callable[[Answer], object] | None = None
+        self._unanswered = 0
+        self._seconds = 0.0
+        self._watchdog: Cancellable | None = None
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self.pid = process.process.pid
         self._loop.add_reader(process.channel, self._receive)
@@ -42,19 +56,32 @@ class AsyncWorker:
 
     async def ask(self, operation: str, arguments: Mapping[str, Any], seconds: float) -> dict[str, Any] | None:
         """The answer to one request; None when the worker ended, or did not answer in time and was killed."""
-        if self.ended.done():
-            return None
+        reply: asyncio.Future[dict[str, Any] | None] = self._loop.create_future()
+
+        def set_reply(answer: Answer) -> None:
+            if not reply.done():
+                reply.set_result(None if isinstance(answer, list) else answer)
+
         self._number += 1
-        self._reply = self._loop.create_future()
-        watchdog = self._clock.watchdog(seconds, self.kill)
+        self._send(encode_request(self._number, operation, arguments), 1, seconds, set_reply)
+        return await reply
+
+    def sign(self, digests: Sequence[bytes], seconds: float, on_answer: Callable[[Answer], object]) -> None:
+        """Have digests signed in order; `on_answer` is called until all have their answer, or with an error or None.
+
+        seconds: how long each answer may take before the worker is killed.
+        """
+        self._number += 1
+        self._send(encode_signing(self._number, digests), len(digests), seconds, on_answer)
+
+    def _send(self, packet: bytes, answers: int, seconds: float, on_answer: Callable[[Answer], object]) -> None:
+        self._on_answer, self._unanswered, self._seconds = on_answer, answers, seconds
         try:
-            self._process.channel.send(encode_request(self._number, operation, arguments))
-            return await self._reply
+            self._process.channel.send(packet)
         except OSError:  # it ended before it took the request
-            return None
-        finally:
-            watchdog.cancel()
-            self._reply = None
+            self._loop.call_soon(self._answer, None)
+            return
+        self._watchdog = self._clock.watchdog(seconds, self.kill)
 
     def kill(self) -> None:
         """SIGKILL; its end answers the request under way with None."""
@@ -85,15 +112,29 @@ class AsyncWorker:
             self._loop.remove_reader(self._process.channel)
             self._answer(None)
             return
-        answer: dict[str, Any] = json.loads(packet.decode())
+        if packet[0] == SIGN:
+            number, signatures = decode_signatures(packet)
+            self._answer(signatures, number)
+            return
+        answer: dict[str, Any] = json.loads(packet)
         if answer.get("event") == "login":
             self._on_login()
-        elif answer["id"] == self._number:  # else late, to a request whose caller was cancelled
-            self._answer(answer)
+        else:
+            self._answer(answer, answer["id"])
 
-    def _answer(self, answer: dict[str, Any] | None) -> None:
-        if self._reply is not None and not self._reply.done():
-            self._reply.set_result(answer)
+    def _answer(self, answer: Answer, number: int | None = None) -> None:
+        """Hand on an answer, unless it is late: to a request whose caller was cancelled."""
+        if self._on_answer is None or number not in (None, self._number):
+            return
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        self._unanswered -= len(answer) if isinstance(answer, list) else self._unanswered
+        on_answer = self._on_answer
+        if self._unanswered:
+            self._watchdog = self._clock.watchdog(self._seconds, self.kill)
+        else:
+            self._on_answer = self._watchdog = None
+        on_answer(answer)
 
     def _reap(self) -> None:
         for descriptor in (self._process.channel, self._process.stderr, self._process.pidfd):

@@ -1,10 +1,11 @@
 """The only process that touches a PKCS#11 module: started as `python -I worker.py SOCKET_FD PIN_FD`.
 
-It speaks JSON, one object per packet, over a SOCK_SEQPACKET socket, has one thread, and imports nothing of this
-project: python-pkcs11 crashes with two threads, and a C call that never returns can only be ended with its process.
+It answers packets of a SOCK_SEQPACKET socket, has one thread, and imports nothing of this project: python-pkcs11
+crashes with two threads, and a C call that never returns can only be ended with its process.
 
-Requests: open, sign (digest), public_key, inventory, health, generate, curves. Answers carry the id of their request
-and either "result" or "error". Before the login of `open` it sends {"event": "login"}: the parent counts attempts.
+Requests: sign in octets (see SIGN); open, public_key, inventory, health, generate, curves in JSON, one object per
+packet. Answers carry the id of their request and either "result" or "error". Before the login of `open` it sends
+{"event": "login"}: the parent counts attempts.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import signal
 import socket
 import sys
 import threading
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pkcs11
@@ -25,6 +28,12 @@ from pkcs11.types import Session, Token
 MAX_PACKET = 1 << 16
 FINALIZE_S = 2  # a token that hangs must not keep a process that nobody wants any more
 EXIT_LIBRARY_LOST = 3  # the module can be used no more in this process
+
+# A request to sign: this octet, its id (four octets), then every digest behind its length (one octet). The answers look
+# alike, with r || s of the next digests in order: one packet while the token is quick, more when it is slow. An error
+# (in JSON) is that of the first digest without an answer; those behind it were not begun.
+SIGN = 0x53
+GATHER_S = 0.005  # how long a signature waits in here for the next ones
 
 # exception of python-pkcs11: (CKR of PKCS#11 2.40, what to do)
 # retry: ask again later. reinit: C_Finalize, C_Initialize and everything anew. operator: a person must look.
@@ -150,18 +159,17 @@ class TokenWorker:
         self.openings += 1
         return {**self.public, "token": _describe(token), "library": _library(self.library)}
 
-    def sign(self, digest: str) -> dict[str, Any]:
-        """Raw ECDSA over the digest, r || s in hex. After a device error once more with everything opened anew."""
-        octets = bytes.fromhex(digest)
+    def sign(self, digest: bytes) -> bytes:
+        """Raw ECDSA over the digest, r || s. After a device error once more with everything opened anew."""
         if self.session is None:
             self.open()
         try:
-            return {"signature": self._sign(octets)}
+            return self._sign(digest)
         except PKCS11Error as error:
             if classify(error).kind != "reinit":
                 raise
         self.open()  # the token answered with an error: nothing was signed
-        return {"signature": self._sign(octets)}
+        return self._sign(digest)
 
     def public_key(self) -> dict[str, Any]:
         """CKA_EC_PARAMS and CKA_EC_POINT in hex, as the token has them."""
@@ -310,8 +318,8 @@ class TokenWorker:
         if self.public:
             self.config["expect"] = self.public["point"]
 
-    def _sign(self, digest: bytes) -> str:
-        return bytes(self.key.sign(digest, mechanism=pkcs11.Mechanism.ECDSA)).hex()
+    def _sign(self, digest: bytes) -> bytes:
+        return bytes(self.key.sign(digest, mechanism=pkcs11.Mechanism.ECDSA))
 
 
 def _domain(session: Session, params: str) -> Any:
@@ -348,14 +356,16 @@ def _keys(session: Session) -> list[dict[str, str]]:
     return keys
 
 
-def answer(worker: TokenWorker, packet: bytes) -> bytes:
+def answers(worker: TokenWorker, packet: bytes) -> Iterator[bytes]:
     """Do one request."""
-    request = json.loads(packet.decode())
-    reply: dict[str, Any] = {"id": request["id"]}
+    request: dict[str, Any] = {"id": int.from_bytes(packet[1:5], "big")} if packet[0] == SIGN else json.loads(packet)
     try:
         if threading.active_count() != 1:
             raise Trouble("fatal", f"{threading.active_count()} threads in the worker: python-pkcs11 allows one")
-        reply["result"] = getattr(worker, request["op"])(**request["args"])
+        if packet[0] == SIGN:
+            yield from _signatures(worker, packet)
+            return
+        reply = {"result": getattr(worker, request["op"])(**request["args"])}
     except (PKCS11Error, Trouble) as error:
         trouble = error if isinstance(error, Trouble) else classify(error)
         if trouble.kind != "fatal":
@@ -363,8 +373,28 @@ def answer(worker: TokenWorker, packet: bytes) -> bytes:
         # a reinit was tried here already, in vain: for the parent it means later
         kind = "retry" if trouble.kind == "reinit" else trouble.kind
         latched = worker.latched is not None
-        reply["error"] = {"kind": kind, "text": trouble.text, "ckr": trouble.ckr, "latched": latched}
-    return json.dumps(reply).encode()
+        reply = {"error": {"kind": kind, "text": trouble.text, "ckr": trouble.ckr, "latched": latched}}
+    yield json.dumps({"id": request["id"], **reply}).encode()
+
+
+def _signatures(worker: TokenWorker, packet: bytes) -> Iterator[bytes]:
+    """Sign the digests in order; what is signed is sent before an error is raised."""
+    head, at = packet[:5], 5
+    signed, since = head, time.monotonic()
+    try:
+        while at < len(packet):
+            end = at + 1 + packet[at]
+            signature = worker.sign(packet[at + 1 : end])
+            signed += bytes((len(signature),)) + signature
+            at = end
+            if time.monotonic() - since > GATHER_S and at < len(packet):
+                yield signed
+                signed, since = head, time.monotonic()
+    except (PKCS11Error, Trouble):
+        if signed != head:
+            yield signed
+        raise
+    yield signed
 
 
 def main() -> None:
@@ -375,7 +405,8 @@ def main() -> None:
         pin = secret.read()
     worker = TokenWorker(channel, pin)
     while packet := channel.recv(MAX_PACKET):
-        channel.send(answer(worker, packet))
+        for reply in answers(worker, packet):
+            channel.send(reply)
     signal.alarm(FINALIZE_S)
     worker.finish()
     os._exit(0)

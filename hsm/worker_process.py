@@ -9,13 +9,14 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hsm.errors import Remedy, TokenError
 
 MAX_PACKET = 1 << 16
+SIGN = 0x53  # as in worker.py, which cannot be imported here
 FINISH_S = 3.0  # how long an orderly end may take before it is SIGKILL
 _WORKER = Path(__file__).with_name("worker.py")
 _STDERR_KEPT = 2000
@@ -90,6 +91,21 @@ class WorkerProcess:
 def encode_request(number: int, operation: str, arguments: Mapping[str, Any]) -> bytes:
     """One packet for the worker."""
     return json.dumps({"id": number, "op": operation, "args": arguments}).encode()
+
+
+def encode_signing(number: int, digests: Sequence[bytes]) -> bytes:
+    """One packet that asks for signatures over digests of up to 255 octets."""
+    return b"".join([bytes((SIGN,)), number.to_bytes(4, "big"), *(bytes((len(one),)) + one for one in digests)])
+
+
+def decode_signatures(packet: bytes) -> tuple[int, list[bytes]]:
+    """The number of the request that a packet of signatures answers, and r || s of the next digests in order."""
+    signatures, at = [], 5
+    while at < len(packet):
+        end = at + 1 + packet[at]
+        signatures.append(packet[at + 1 : end])
+        at = end
+    return int.from_bytes(packet[1:5], "big"), signatures
 
 
 def result_of(answer: Mapping[str, Any]) -> dict[str, Any]:

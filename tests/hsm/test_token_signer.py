@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from hil_rigs.real_clock import RealClock
 from hil_rigs.virtual_clock import run_virtual
 from hsm.errors import Remedy, TokenError
 from hsm.pin import PinSource
@@ -21,6 +22,7 @@ from ocmf.curves import CURVES
 from ocmf.der import decode_signature, encode_signature
 from ocmf.keys import decode_public_key
 from ocmf.verify import verify_record, verify_signature
+from ports.errors import LocalError
 
 TABLE_22 = [curve.name for curve in CURVES.values() if curve.in_table]
 
@@ -132,6 +134,69 @@ async def test_workers_killed_at_any_moment_lose_only_what_they_say_they_lost(to
     assert set(remedies) <= {Remedy.RETRY}
     assert signed >= 13  # every even one: a kill between two requests is no error of the next
     verify_signature(b"end", await signer.sign(b"end"), tokens.keys["billing"])
+
+
+async def test_a_lost_worker_fails_what_it_was_asked_together_and_nothing_else(tokens):
+    def freeze_when_open(event):
+        if event.kind == "token.opened" and signer.health().workers == 1:
+            os.kill(signer.health().worker_pid, signal.SIGSTOP)
+
+    signer = TokenSigner(tokens.key(), RealClock(), freeze_when_open)
+    requests = [asyncio.ensure_future(signer.sign(bytes([number]))) for number in range(40)]
+    while len(signer._under_way) < 32:
+        await asyncio.sleep(0.001)
+    requests[5].cancel()
+    kill(signer.health().worker_pid)
+    outcomes = await asyncio.gather(*requests, return_exceptions=True)
+    assert isinstance(outcomes.pop(5), asyncio.CancelledError)
+    assert all(outcome.remedy is Remedy.RETRY for outcome in outcomes[:31])
+    for number, outcome in enumerate(outcomes[31:], start=32):
+        verify_signature(bytes([number]), outcome, tokens.keys["billing"])
+    assert signer.health().workers == 2
+    await signer.close()
+
+
+async def test_an_error_is_that_of_one_request_and_those_behind_it_are_signed(tokens, new_signer, monkeypatch):
+    signer = new_signer(tokens.key())
+    await signer.sign(b"x")
+    worker, sign = signer._worker, signer._worker.sign
+    asked = []
+
+    def refuse_the_third(digests, seconds, on_answer):
+        def after_two(answer):
+            on_answer(answer)
+            if len(signer._under_way) == 2:
+                on_answer({"error": {"kind": "retry", "text": "busy", "ckr": 5, "latched": False}})
+
+        asked.append(digests)
+        if len(digests) == 4:
+            sign(digests[:2], seconds, after_two)
+        else:
+            sign(digests, seconds, on_answer)
+
+    monkeypatch.setattr(worker, "sign", refuse_the_third)
+    messages = [b"alone", b"1", b"2", b"3", b"4"]
+    outcomes = await asyncio.gather(*map(signer.sign, messages), return_exceptions=True)
+    assert [len(digests) for digests in asked] == [1, 4, 1]
+    assert asked[2] == asked[1][3:]  # not asked again for what was signed, nor for what was refused
+    assert (outcomes[3].remedy, outcomes[3].ckr) == (Remedy.RETRY, 5)
+    for number in (0, 1, 2, 4):
+        verify_signature(messages[number], outcomes[number], tokens.keys["billing"])
+    assert signer.health().workers == 1
+
+
+async def test_what_cannot_be_a_digest_is_refused_before_it_is_sent(tokens, new_signer):
+    with pytest.raises(LocalError, match="65 octets"):
+        await new_signer(tokens.key()).sign_digest(bytes(65))
+
+
+async def test_closing_answers_everybody_who_waits(tokens, new_signer):
+    signer = new_signer(tokens.key())
+    requests = [asyncio.ensure_future(signer.sign(b"x")) for _ in range(3)]
+    await asyncio.sleep(0)
+    await signer.close()
+    outcomes = await asyncio.gather(*requests, return_exceptions=True)
+    assert all(isinstance(outcome, bytes | TokenError) for outcome in outcomes)
 
 
 async def test_wrong_pin_is_tried_once_and_latched(tokens, new_signer, trace, tmp_path):

@@ -14,7 +14,8 @@ from pkcs11 import exceptions
 from pkcs11.exceptions import PKCS11Error
 
 from hsm import worker
-from hsm.worker import EXIT_LIBRARY_LOST, TokenWorker, Trouble, answer, classify
+from hsm.worker import EXIT_LIBRARY_LOST, SIGN, TokenWorker, Trouble, answers, classify
+from hsm.worker_process import decode_signatures, encode_signing
 
 
 @pytest.fixture
@@ -27,7 +28,19 @@ def idle():
 
 
 def ask(token_worker, operation, **arguments):
-    return json.loads(answer(token_worker, json.dumps({"id": 7, "op": operation, "args": arguments}).encode()))
+    (reply,) = answers(token_worker, json.dumps({"id": 7, "op": operation, "args": arguments}).encode())
+    return json.loads(reply)
+
+
+def ask_to_sign(token_worker, *digests):
+    """The signatures of every packet, and the error of the last one, if it is one."""
+    *packets, last = answers(token_worker, encode_signing(7, digests))
+    if last[0] == SIGN:
+        packets.append(last)
+        last = b'{"id":7}'
+    decoded = [decode_signatures(packet) for packet in packets]
+    assert {number for number, _ in decoded} | {json.loads(last)["id"]} == {7}
+    return [signatures for _, signatures in decoded], json.loads(last).get("error")
 
 
 def test_the_error_map_names_exceptions_that_exist():
@@ -104,34 +117,42 @@ def test_library_that_cannot_be_initialised_again_ends_the_worker(idle, monkeypa
     assert codes == [EXIT_LIBRARY_LOST]
 
 
+SIGNATURE = b"\x01" * 64
+
+
 class FakeKey:
+    """Errors to raise in turn; None is none."""
+
     def __init__(self, *errors):
         self.errors = list(errors)
+        self.asked = []
 
     def sign(self, digest, mechanism):
-        if self.errors:
-            raise self.errors.pop(0)
-        return b"\x01" * 64
+        self.asked.append(digest)
+        if self.errors and (error := self.errors.pop(0)):
+            raise error
+        return SIGNATURE
 
 
 def test_wrong_mechanism_leaves_the_session_alone(idle):
     idle.session, idle.key = object(), FakeKey(exceptions.MechanismInvalid())
-    error = ask(idle, "sign", digest="00")["error"]
+    signatures, error = ask_to_sign(idle, b"0")
+    assert signatures == []
     assert (error["kind"], error["ckr"]) == ("fatal", 0x70)
-    assert ask(idle, "sign", digest="00")["result"]["signature"] == "01" * 64
+    assert ask_to_sign(idle, b"0") == ([[SIGNATURE]], None)
 
 
 def test_device_error_opens_everything_anew_and_signs(idle, monkeypatch):
     idle.session, idle.key = object(), FakeKey(exceptions.DeviceError())
     monkeypatch.setattr(idle, "open", lambda: setattr(idle, "opened", True))
-    assert ask(idle, "sign", digest="00")["result"]["signature"] == "01" * 64
+    assert ask_to_sign(idle, b"0") == ([[SIGNATURE]], None)
     assert idle.opened
 
 
 @pytest.mark.parametrize("error", [exceptions.SessionCount(), PKCS11Error("Unmapped error code 0x80000001")])
 def test_other_errors_are_not_signed_again(idle, error):
     idle.session, idle.key = object(), FakeKey(error)
-    assert ask(idle, "sign", digest="00")["error"]["kind"] in {"retry", "operator"}
+    assert ask_to_sign(idle, b"0")[1]["kind"] in {"retry", "operator"}
     assert idle.session is None
     assert idle.key is None
 
@@ -139,7 +160,24 @@ def test_other_errors_are_not_signed_again(idle, error):
 def test_second_device_error_means_later(idle, monkeypatch):
     idle.session, idle.key = object(), FakeKey(exceptions.DeviceError(), exceptions.DeviceError())
     monkeypatch.setattr(idle, "open", lambda: None)
-    assert ask(idle, "sign", digest="00")["error"]["kind"] == "retry"
+    assert ask_to_sign(idle, b"0")[1]["kind"] == "retry"
+
+
+def test_an_error_keeps_what_was_signed_and_begins_nothing_behind_it(idle):
+    idle.session, idle.key = object(), FakeKey(None, None, exceptions.MechanismInvalid())
+    signatures, error = ask_to_sign(idle, b"1", b"22", b"333", b"4444")
+    assert signatures == [[SIGNATURE, SIGNATURE]]
+    assert error["ckr"] == 0x70
+    assert idle.key.asked == [b"1", b"22", b"333"]
+
+
+def test_signatures_of_a_slow_token_are_not_kept_back(idle, monkeypatch):
+    times = iter([0, 0.001, 0.002, 0.008, 0.008, 0.020, 0.020, 0.021])
+    monkeypatch.setattr(worker.time, "monotonic", lambda: next(times))
+    idle.session, idle.key = object(), FakeKey()
+    signatures, error = ask_to_sign(idle, b"1", b"2", b"3", b"4", b"5")
+    assert [len(packet) for packet in signatures] == [3, 1, 1]
+    assert error is None
 
 
 def test_latched_worker_does_not_log_in(idle):
