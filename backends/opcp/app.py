@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Match, Route
 
 from backends.api.errors import error_response
 from backends.api.limits import Limits, LimitsMiddleware
@@ -86,8 +86,13 @@ def build_app(modules: Collection[str], services: Services, *, limits: Limits | 
     )
 
 
-async def _http_error(_request: Request, error: Exception) -> Response:
-    """No such path, no such method."""
+async def _http_error(request: Request, error: Exception) -> Response:
+    """No such path, no such method: then all that the path has are listed (RFC 9110 15.5.6)."""
     status = error.status_code if isinstance(error, HTTPException) else 500
-    headers = error.headers if isinstance(error, HTTPException) else None
-    return error_response(status, {404: "Not found.", 405: "Method not allowed."}.get(status, ""), headers=headers)
+    if status != 405:
+        return error_response(status, {404: "Not found."}.get(status, ""))
+    allowed: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            allowed |= route.methods or set()
+    return error_response(405, "Method not allowed.", headers={"Allow": ", ".join(sorted(allowed))})
