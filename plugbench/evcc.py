@@ -33,6 +33,12 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument("--soc", type=int, default=30, metavar="PERCENT")
     parser.add_argument("--voltage", type=float, default=400.0, metavar="V", help="dc: target voltage")
     parser.add_argument("--current", type=float, default=100.0, metavar="A", help="dc: target current")
+    parser.add_argument(
+        "--pre-charge-tolerance", type=float, default=20.0, metavar="V", help="dc: between station and battery (20)"
+    )
+    parser.add_argument(
+        "--timeout", action="append", type=_timeout, default=[], metavar="MESSAGE=SECONDS", help="CurrentDemandReq=2"
+    )
     parser.add_argument("--settle", type=float, default=0.05, metavar="SECONDS", help="look for a second station")
     tls = parser.add_argument_group("TLS and contract")
     tls.add_argument("--tls", choices=("off", "preferred", "required"), help="default: preferred with roots, else off")
@@ -54,12 +60,13 @@ async def _run(args: argparse.Namespace) -> int:
     from v2g.link.sdp_client import TlsWish
     from v2g.link.simple_vehicle import SimpleVehicle
     from v2g.link.vehicle import connect
-    from v2g.session.evcc import Evcc
+    from v2g.session.evcc import Evcc, EvccSettings
     from v2g.session.events import Ended, Event
     from v2g.session.vehicle_side import PAUSE, STOP
 
     clock = RealClock()
     state = _state(args)
+    machine = EvccSettings(pre_charge_tolerance=args.pre_charge_tolerance, message_times=dict(args.timeout))
     link = await ready_interface(args.interface, clock)
     with Show(args, clock) as show:
         recorder = show.recorder()
@@ -70,7 +77,7 @@ async def _run(args: argparse.Namespace) -> int:
         vehicle = SimpleVehicle(state, clock, loops=args.loops, wish=PAUSE if args.pause else STOP)
 
         def make(connection: Connection, now: float) -> Evcc:
-            return Evcc(state, now=now, tls=connection.is_tls)
+            return Evcc(state, now=now, tls=connection.is_tls, settings=machine)
 
         def on_event(connection: Connection, event: Event) -> None:
             vehicle.handle(connection, event)
@@ -97,6 +104,14 @@ async def _run(args: argparse.Namespace) -> int:
             show.finish()
             raise
         return show.finish()
+
+
+def _timeout(text: str) -> tuple[str, float]:
+    message, _, seconds = text.partition("=")
+    try:
+        return message, float(seconds)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not MESSAGE=SECONDS") from None
 
 
 def _interrupt(session: asyncio.Task[Any]) -> None:

@@ -18,8 +18,8 @@ _ADDRESSES = Path("/proc/net/if_inet6")  # proc_net(5): address, index, prefix, 
 _SETTINGS = Path("/proc/sys/net/ipv6/conf")
 _LINK_SCOPE = 0x20
 _DAD_FAILED, _TENTATIVE = 0x08, 0x40  # linux/if_addr.h
-DAD_LIMIT_S = 5.0
-"""How long an address may stay tentative: the kernel needs about 2 s for duplicate address detection."""
+ADDRESS_LIMIT_S = 3.0
+"""How long an address is waited for: after a link comes up the kernel checks for duplicates for about 2 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +48,19 @@ def in_memory(address: str = "fe80::5e", name: str = "memory") -> Interface:
 
 
 async def ready_interface(name: str, clock: Clock) -> Interface:
-    """As `interface`, after waiting for duplicate address detection. Raises RigError."""
-    until = clock.monotonic() + DAD_LIMIT_S
+    """As `interface`, after waiting for the address of a link that has just come up. Raises RigError."""
+    until = clock.monotonic() + ADDRESS_LIMIT_S
     while True:
         try:
             return interface(name)
-        except TentativeAddressError:
+        except NoAddressYetError:
             if clock.monotonic() >= until:
                 raise
             await clock.sleep(0.1)
 
 
-class TentativeAddressError(RigError):
-    """The kernel still checks whether the address is somebody else's."""
+class NoAddressYetError(RigError):
+    """There is no link-local address, or the kernel still checks whether it is somebody else's."""
 
 
 def interface(name: str, addresses: Path = _ADDRESSES, settings: Path = _SETTINGS) -> Interface:
@@ -82,7 +82,7 @@ def interface(name: str, addresses: Path = _ADDRESSES, settings: Path = _SETTING
         return LOOPBACK
     found = _link_local(name, addresses)
     if not found:
-        raise RigError(
+        raise NoAddressYetError(
             f"{name}: no link-local IPv6 address; is the interface up (ip link set {name} up) and the cable plugged? "
             f"Else add one: ip address add fe80::15:118/64 dev {name}"
         )
@@ -91,7 +91,7 @@ def interface(name: str, addresses: Path = _ADDRESSES, settings: Path = _SETTING
         return Interface(name, usable[0], known[name])
     if any(flags & _DAD_FAILED for flags in found.values()):
         raise RigError(f"{name}: somebody else on the link has the address {next(iter(found))}; give {name} another")
-    raise TentativeAddressError(f"{name}: the address {next(iter(found))} is still being checked for duplicates")
+    raise NoAddressYetError(f"{name}: the address {next(iter(found))} is still being checked for duplicates")
 
 
 def _link_local(name: str, addresses: Path) -> Mapping[IPv6Address, int]:

@@ -8,7 +8,7 @@ import pytest
 
 from ports.errors import RigError
 from tests.v2g.link.doubles import run
-from v2g.link.interfaces import LOOPBACK, Interface, TentativeAddressError, in_memory, interface, ready_interface
+from v2g.link.interfaces import LOOPBACK, Interface, NoAddressYetError, in_memory, interface, ready_interface
 
 NAME = socket.if_nameindex()[-1][1] if socket.if_nameindex()[-1][1] != "lo" else None
 needs_interface = pytest.mark.skipif(NAME is None, reason="this machine has the loopback only")
@@ -55,7 +55,7 @@ def test_what_is_wrong_is_said_with_what_to_do(kernel, rows, disabled, text):
 
 @needs_interface
 def test_an_address_being_checked_may_be_waited_for(kernel):
-    with pytest.raises(TentativeAddressError, match="still being checked"):
+    with pytest.raises(NoAddressYetError, match="still being checked"):
         interface(NAME, *kernel(f"{LOCAL} 40"))
 
 
@@ -66,14 +66,14 @@ def test_waiting_ends(kernel, monkeypatch):
 
     async def main(clock):
         begin = clock.monotonic()
-        with pytest.raises(TentativeAddressError):
+        with pytest.raises(NoAddressYetError):
             await ready_interface(NAME, clock)
         waited = clock.monotonic() - begin
         files[0].write_text(f"{LOCAL} 80 {NAME}\n")
         return waited, await ready_interface(NAME, clock)
 
     waited, found = run(main)
-    assert waited == pytest.approx(5.0, abs=0.2)
+    assert waited == pytest.approx(3.0, abs=0.2)
     assert found.name == NAME
 
 
