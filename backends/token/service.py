@@ -74,7 +74,7 @@ class TokenService:
             f"{self.audience}/role": sorted(principal.roles),
             f"{self.audience}/pcid": sorted(principal.wmis),
             f"{self.audience}/emaid": sorted(principal.provider_ids),
-            f"{self.audience}/client_name": principal.name,
+            f"{self.audience}/client_name": [principal.name],
             "iss": self.issuer,
             "sub": f"{client_id}@clients",
             "aud": self.audience,
@@ -132,5 +132,6 @@ class TokenService:
             wmis, providers = (frozenset(str(item).upper() for item in own[name]) for name in ("pcid", "emaid"))
         except (TypeError, ValueError) as error:
             raise TokenRefused(f"token claims: {error}") from error
-        name = str(claims.get(f"{self.audience}/client_name", ""))
+        names = claims.get(f"{self.audience}/client_name")
+        name = str(names[0]) if isinstance(names, list) and names else ""
         return expires, Principal(str(claims.get("azp", "")), name, roles, wmis, providers)
