@@ -18,10 +18,10 @@ from backends.api.operations import Api, Call
 from backends.api.strict_json import MalformedBody
 from backends.opcp.fields import MAX_CERTIFICATE, base64_text, timestamp
 from backends.pools.certificates import read_certificate, seconds
-from backends.pools.contract_data import ContractData, SignedContractData
+from backends.pools.contract_data import ContractData
 from backends.pools.editions import edition
 from backends.pools.identifiers import emaid_key, normalised_emaid, pcid_key
-from backends.pools.provisioning_service import ContractOrder, ProvisioningService, UsableSigner
+from backends.pools.provisioning_service import ContractOrder, ProvisioningService, Signing, UsableSigner
 from backends.pools.refusals import Refusal, Refused
 from v2g.certificates import describe
 from v2g.contract_key import SealedKey
@@ -180,14 +180,15 @@ def _moment(text: str, field: str) -> datetime:
         raise MalformedBody(f"The {field} does not match the specification", text[:64]) from None
 
 
-def signed_contract(data: SignedContractData, signer: UsableSigner, pcid: str | None) -> SignedContract:
+def signed_contract(done: Signing, pcid: str | None) -> SignedContract:
     """The answer to an MO."""
+    data, root = done.data, done.signer.root
     return SignedContract(
         emaid=data.emaid,
         xsd_msg_def_namespace=data.namespace,
         signed_data=base64_text(data.xml),
-        root=signer.root.id,
-        cps_root_distinguished_name=signer.root.distinguished_name,
+        root=root.id,
+        cps_root_distinguished_name=root.distinguished_name,
         pcid=pcid,
     )
 
@@ -220,15 +221,15 @@ def signing_routes(api: Api, service: ProvisioningService) -> list[Route]:
     async def sign(call: Call[SignedContractDataRequest]) -> Response:
         data, body = contract_data(call.body), call.body
         work = service.sign_and_store if body.pcid else service.sign
-        signed, signer = await work(data, pcid=body.pcid or "", cps_root=body.root, principal=call.principal)
-        return json_response(signed_contract(signed, signer, body.pcid or None), 201)
+        done = await work(data, pcid=body.pcid or "", cps_root=body.root, principal=call.principal)
+        return json_response(signed_contract(done, body.pcid or None), 201)
 
     async def sign_only(call: Call[CreateSignedContractDataRequest]) -> Response:
         data, body = chained_contract_data(call.body), call.body
-        signed, signer = await service.sign(
+        done = await service.sign(
             data, pcid=body.pcid, cps_root=body.root, principal=call.principal, operation="contract.forward"
         )
-        return json_response(signed_contract(signed, signer, body.pcid))
+        return json_response(signed_contract(done, body.pcid))
 
     async def forward(call: Call[CreateSignedContractDataRequest]) -> Response:
         data, body = chained_contract_data(call.body), call.body

@@ -25,12 +25,16 @@ from backends.store.schema import CONTRACTS, PROVISIONING, ROOTS, SIGNED_CONTRAC
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Whose contract it becomes. pcid: as the caller writes it; issued_here: by our own MO CA."""
+    """Whose contract it becomes. pcid: as the caller writes it; issued_here: by our own MO CA.
+
+    vehicle_key: hash of the key that the vehicle must still have in the PCP; "" = nobody has looked there.
+    """
 
     pcid_key: str
     pcid: str
     owner: str
     issued_here: bool
+    vehicle_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,10 @@ def store(
     key = emaid_key(data.emaid)
     for subject in sorted((f"emaid:{key}", f"pcid:{target.pcid_key}")):
         lock(connection, subject)
+    if target.vehicle_key:
+        columns = sa.select(PROVISIONING.c.public_key_hash).where(PROVISIONING.c.pcid_key == target.pcid_key)
+        if connection.execute(columns).scalar_one_or_none() != target.vehicle_key:
+            raise Refused(Refusal.VEHICLE_NOT_PROVISIONED, "the vehicle went or has a new key", received=target.pcid)
     known = require_free(connection, key, target.pcid_key)
     if known is None:
         of_vehicle = CONTRACTS.c.pcid_key == target.pcid_key

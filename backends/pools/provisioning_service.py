@@ -60,6 +60,15 @@ class UsableSigner:
     root: Root
 
 
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """What was signed, by whom. vehicle_key: hash of the vehicle's key in the PCP, "" when no vehicle was named."""
+
+    data: SignedContractData
+    signer: UsableSigner
+    vehicle_key: str
+
+
 class FindSigners(Protocol):
     """Where the signers are."""
 
@@ -134,7 +143,7 @@ class ProvisioningService:
 
     async def sign(
         self, data: ContractData, *, pcid: str, cps_root: str, principal: Principal, operation: str = "contract.sign"
-    ) -> tuple[SignedContractData, UsableSigner]:
+    ) -> Signing:
         """Sign; nothing is stored. pcid: "" = not said. cps_root: id or SHA-256 of the V2G root, "" = any.
 
         Raises Forbidden (EMAID of somebody else), Refused: identifiers, KEY_ENVELOPE, contract chain,
@@ -146,21 +155,22 @@ class ProvisioningService:
         require_ownership(principal, operation, emaid=emaid)
         envelope_of(data.namespace, data.key)
         await self._check_chain(data)
+        vehicle = await self._vehicle(pcid) if pcid else None
         if pcid:
-            await self._vehicle(pcid)
             await self._contracts.require_free(emaid, pcid)
         signer = await self._signer(data.namespace, cps_root)
         cps = (signer.signer.leaf, *signer.signer.sub_cas)
-        return await sign_contract_data(data, cps, signer.signer.sign, self._max_answer), signer
+        signed = await sign_contract_data(data, cps, signer.signer.sign, self._max_answer)
+        return Signing(signed, signer, "" if vehicle is None else vehicle.public_key_hash)
 
     async def sign_and_store(
         self, data: ContractData, *, pcid: str, cps_root: str, principal: Principal, operation: str = "contract.sign"
-    ) -> tuple[SignedContractData, UsableSigner]:
+    ) -> Signing:
         """Sign and put into the contract pool. Arguments and errors as `sign`."""
-        signed, signer = await self.sign(data, pcid=pcid, cps_root=cps_root, principal=principal, operation=operation)
-        target = Target(pcid_key(pcid), pcid, principal.client_id, issued_here=False)
-        await self._contracts.store(signed, signer.root, target, principal, operation)
-        return signed, signer
+        done = await self.sign(data, pcid=pcid, cps_root=cps_root, principal=principal, operation=operation)
+        target = Target(pcid_key(pcid), pcid, principal.client_id, issued_here=False, vehicle_key=done.vehicle_key)
+        await self._contracts.store(done.data, done.signer.root, target, principal, operation)
+        return done
 
     async def generate(self, order: ContractOrder, *, cps_root: str, principal: Principal) -> None:
         """Make a contract: key, certificate of the MO CA, signed data in the contract pool; a second time renews it.
@@ -196,7 +206,13 @@ class ProvisioningService:
             await self._check_chain(data)
             cps = (signer.signer.leaf, *signer.signer.sub_cas)
             signed = await sign_contract_data(data, cps, signer.signer.sign, self._max_answer)
-            target = Target(pcid_key(order.pcid), order.pcid, principal.client_id, issued_here=True)
+            target = Target(
+                pcid_key(order.pcid),
+                order.pcid,
+                principal.client_id,
+                issued_here=True,
+                vehicle_key=vehicle.public_key_hash,
+            )
             await self._contracts.store(signed, signer.root, target, principal, "contract.generate")
         except Exception:
             await self._mo_ca.revoke(leaf, principal.client_id)  # nobody will ever use it

@@ -1,0 +1,61 @@
+"""Pools that are killed (-9) in the middle of their work: nothing half-written, no webhook effect lost or doubled.
+
+A failing campaign prints its seed; SOAK_SEED=<seed> plays it again, SOAK_KILLS sets how many kills there are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.backends.pool_campaign import Campaign, check, everything_delivered, pools, receiver, workers
+
+WORKERS = 4
+LONGEST = 40  # answers of a life
+
+
+def kill_after(campaign: Campaign, process: subprocess.Popen[str], chance: random.Random) -> None:
+    """Kill it somewhere in the work that follows a number of answers: no matter how fast the machine is."""
+    last = campaign.acknowledged.answers + chance.randrange(LONGEST)
+    delay = chance.uniform(0, 0.05)
+
+    def count() -> None:
+        if campaign.acknowledged.answers >= last:
+            campaign.on_answer = lambda: None
+            asyncio.get_running_loop().call_later(delay, process.kill)
+
+    campaign.on_answer = count
+
+
+async def play(folder: Path, kills: int) -> None:
+    seed = int(os.environ.get("SOAK_SEED", random.SystemRandom().randrange(2**32)))
+    sys.stdout.write(f"pools kill campaign: SOAK_SEED={seed} SOAK_KILLS={kills}\n")
+    chance = random.Random(seed)
+    campaign = Campaign(folder, f"sqlite:///{folder / 'pools.db'}")
+    async with receiver() as (inbox, inbox_url):
+        with pools(folder) as (_, url):
+            await campaign.prepare()
+            await campaign.listen(url, inbox_url)
+        for number in range(kills):
+            with pools(folder) as (process, url):
+                kill_after(campaign, process, chance)
+                await workers(campaign, [url], WORKERS, seed + 100 * number, None)
+            await check(campaign)
+        assert campaign.acknowledged.answers, "nothing was done at all"
+        await everything_delivered(campaign, inbox)
+        sys.stdout.write(f"{campaign.acknowledged.answers} answers, {len(inbox.bodies)} events\n")
+
+
+async def test_five_kills(tmp_path: Path) -> None:
+    await play(tmp_path, 5)
+
+
+@pytest.mark.soak
+async def test_kill_campaign(tmp_path: Path) -> None:
+    await play(tmp_path, int(os.environ.get("SOAK_KILLS", "200")))
