@@ -16,8 +16,7 @@ from backends.pools.editions import ISO20
 from backends.pools.events import ENABLED, EventKind, emit
 from backends.pools.identifiers import emaid_key
 from backends.pools.refusals import Refusal, Refused
-from backends.pools.root_pool import Root
-from backends.pools.root_pool import _root as root_of_row
+from backends.pools.root_pool import Root, root_of
 from backends.store.audit import record
 from backends.store.locks import lock
 from backends.store.schema import CONTRACTS, PROVISIONING, ROOTS, SIGNED_CONTRACTS, WEBHOOK_ENDPOINTS
@@ -120,7 +119,7 @@ def for_vehicle(connection: sa.Connection, pcid: str, namespace: str, at: int) -
         if EventKind.CONTRACT_DELIVERED in row.enabled_events
         for provider in row.provider_ids
     )
-    return ForVehicle(vehicle, None if root is None else root_of_row(root), signed, listening)
+    return ForVehicle(vehicle, None if root is None else root_of(root._mapping), signed, listening)
 
 
 def signed_of(connection: sa.Connection, where: sa.ColumnElement[bool], namespace: str) -> list[Signed]:
