@@ -119,7 +119,7 @@ def for_vehicle(connection: sa.Connection, pcid: str, namespace: str, at: int) -
         if EventKind.CONTRACT_DELIVERED in row.enabled_events
         for provider in row.provider_ids
     )
-    return ForVehicle(vehicle, None if root is None else root_of(root._mapping), signed, listening)
+    return ForVehicle(vehicle, None if root is None else root_of(root._asdict()), signed, listening)
 
 
 def signed_of(connection: sa.Connection, where: sa.ColumnElement[bool], namespace: str) -> list[Signed]:
