@@ -19,7 +19,7 @@ from gateway.policy import ConnectorSetup, GatewayIdentity, OnTrouble, Policy
 from gateway.transaction import TIMERS, Action, Event, Machine, State, Timer
 from ocmf.payload import User
 from ocmf.terms import Tx
-from ports.charge_control import ContactorChanged, ControlEvent, ControlFault, FaultChanged, PilotChanged
+from ports.charge_control import ContactorChanged, ControlEvent, ControlFault, FaultChanged, PilotChanged, WakeUp
 from ports.clock import Clock
 from ports.errors import PeerError, PlugbenchError, RigError
 from ports.meter import Quality
@@ -27,7 +27,10 @@ from ports.trace import TraceEvent, Tracer
 
 
 class Connector:
-    """One connector of a gateway; `bugs` holds what failed unexpectedly, for whoever closes the gateway."""
+    """One connector of a gateway; `bugs` holds what failed unexpectedly, for whoever closes the gateway.
+
+    on_change is called after everything that happens here, on_wake_up when the vehicle toggles B-C-B.
+    """
 
     def __init__(
         self,
@@ -43,6 +46,8 @@ class Connector:
         self.machine = Machine(ventilated=setup.ventilated)
         self.transaction: OpenTransaction | None = None
         self.bugs: list[BaseException] = []
+        self.on_change: Callable[[], None] = lambda: None
+        self.on_wake_up: Callable[[], None] = lambda: None
         policy = setup.policy or policy
         self.reader = MeterReader(setup.meter, clock, policy, setup.max_power_kw)
         self._gateway = gateway
@@ -59,8 +64,8 @@ class Connector:
         self._work: dict[Action, Callable[[], Coroutine[Any, Any, None]]] = {
             Action.LOCK: self._lock,
             Action.UNLOCK: lambda: self._command(self.setup.control.set_lock(False), ControlFault.LOCK),
-            Action.OFFER: lambda: self._command(self.setup.control.offer_current(setup.offered_a), ControlFault.LINK),
-            Action.WITHDRAW: lambda: self._command(self.setup.control.offer_current(0), ControlFault.LINK),
+            Action.OFFER: lambda: self._offer(setup.offered_a),
+            Action.WITHDRAW: lambda: self._offer(0),
             Action.READ_BEGIN: self._read_begin,
             Action.READ_END: self._read_end,
             Action.POLL: self._poll,
@@ -86,6 +91,23 @@ class Connector:
     def authorise(self, user: User) -> None:
         """Somebody may charge here."""
         self.feed(Event.AUTHORISED, user=user)
+
+    @property
+    def contactor_closed(self) -> bool:
+        """What the auxiliary contact said last."""
+        return bool(self._contactor_closed)
+
+    def lead_digitally(self, digital: bool) -> None:
+        """A V2G session leads (and shows the pilot's duty itself), or the duty does again."""
+        self._do(self.machine.set_digital(digital), "digital" if digital else "basic")
+
+    def want_power(self, wanted: bool) -> None:
+        """The V2G session asks for the contactor to be closed, or opened."""
+        self._do(self.machine.set_power_wanted(wanted), "power wanted" if wanted else "power no longer wanted")
+
+    def show_duty(self, per_cent: float) -> None:
+        """Show a duty for digital communication; 100 is steady +12 V."""
+        self._spawn(self._command(self.setup.control.offer_duty(per_cent), ControlFault.LINK), f"duty {per_cent:g} %")
 
     def feed(
         self,
@@ -127,6 +149,7 @@ class Connector:
                 self._move_contactor(action is Action.CLOSE)
             else:
                 self._spawn(self._work[action](), action)
+        self.on_change()
 
     def _tell(self, state: State) -> None:
         for states, visit in self._visits:
@@ -175,8 +198,15 @@ class Connector:
             case FaultChanged(fault=fault, active=active):
                 self._trace("session.fault", fault=fault, active=active, detail=event.detail)
                 self._do(self.machine.set_fault(fault, active), fault)
+            case WakeUp():
+                self.on_wake_up()
 
     # what the machine orders
+
+    async def _offer(self, amperes: float) -> None:
+        """By the pilot's duty; a V2G session tells its vehicle itself."""
+        if not self.machine.digital:
+            await self._command(self.setup.control.offer_current(amperes), ControlFault.LINK)
 
     async def _lock(self) -> None:
         try:

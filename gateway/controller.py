@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -18,15 +18,16 @@ from gateway.plausibility import stand_in
 from gateway.policy import ConnectorSetup, GatewayIdentity, Policy
 from gateway.record import build_payload
 from gateway.record_time import Stamp
-from gateway.transaction import Event, State
+from gateway.secc.service import SeccService
+from gateway.transaction import RESTING, Event, State
 from ocmf.payload import User
-from ocmf.terms import Level, Tx
+from ocmf.terms import IdType, Level, Tx
 from ports.clock import Clock
 from ports.errors import LocalError
 from ports.meter import Quality
 from ports.trace import TraceEvent, Tracer, no_trace
 
-RESTING = (State.AVAILABLE, State.PLUGGED, State.FAULTED)
+CONTRACT_FLAGS = ("RFID_NONE", "OCPP_NONE", "ISO15118_PNC")  # OCMF 1.4.1 tables 13 to 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class Controller:
     ) -> None:
         """Raises LocalError for two connectors of one name."""
         self.connectors: dict[str, Connector] = {}
+        self.seccs: dict[str, SeccService] = {}
         self._gateway = gateway
         self._journal = journal
         self._forwarder = forwarder
@@ -69,6 +71,9 @@ class Controller:
             if connector.name in self.connectors:
                 raise LocalError(f"two connectors are named {connector.name}")
             self.connectors[connector.name] = connector
+            if setup.secc is not None:
+                secc = SeccService(connector, setup.secc, clock, tracer, self.authorise_contract)
+                self.seccs[connector.name] = secc
 
     async def start(self) -> None:
         """Forward what is left, follow the connectors, and end what a power failure left open.
@@ -81,6 +86,8 @@ class Controller:
             await connector.start()
         for begin in open_begins:
             await self._recover(begin)
+        for secc in self.seccs.values():
+            await secc.open()
 
     def authorise(self, connector: str, token: IdToken) -> None:
         """A card at the reader: begins a transaction, or ends the one that the same card began.
@@ -93,6 +100,25 @@ class Controller:
             user = self._local_list.check(token, self._clock.now())
             if one.machine.user is not None:
                 self._second_card(one, user)
+                return
+            self._check_free(one, token)
+        except RefusedError as error:
+            self._trace("session.refused", connector, why=str(error), level=error.level)
+            raise
+        self._trace("session.authorised", connector, id_type=user.id_type, level=user.level)
+        one.authorise(user)
+
+    def authorise_contract(self, connector: str, emaid: str) -> None:
+        """A contract whose certificate and signature the V2G session has verified; as `authorise`, but never a stop."""
+        one = self._connector(connector)
+        token = IdToken(emaid, IdType.EMAID)
+        try:
+            found = self._local_list.check(token, self._clock.now())
+            user = replace(found, level=Level.SECURE, flags=CONTRACT_FLAGS)
+            begun = one.machine.user
+            if begun is not None and (begun.id_type, begun.id) != (user.id_type, user.id):
+                raise RefusedError(f"another {begun.id_type} began the transaction", Level.MISMATCH, emaid)
+            if begun is not None:
                 return
             self._check_free(one, token)
         except RefusedError as error:
@@ -161,6 +187,8 @@ class Controller:
         await self._within(asyncio.gather(*unsigned), bugs)
         await self._within(asyncio.ensure_future(self._forwarder.drained()), bugs)
         for one in self.connectors.values():
+            if (secc := self.seccs.get(one.name)) is not None:
+                await secc.close()
             await one.close()
             await one.setup.control.close()
             await one.setup.meter.close()

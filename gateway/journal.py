@@ -231,7 +231,7 @@ class Journal:
         if self._closing or self._writer is None or self._writer.done():
             raise LocalError(f"journal {self.path} is closed")
         self._wake.set()
-        if len(self._batch) + 1 >= len(self._lanes) // 2:
+        if len(self._batch) + 1 >= self._half():
             self._enough.set()
         return self._batch
 
@@ -245,9 +245,12 @@ class Journal:
                 batch, self._batch = self._batch, _Batch()
                 await self._commit(batch)
 
+    def _half(self) -> int:
+        return len(self._lanes) + len(self._batch.drafts)
+
     async def _gather(self) -> None:
         """Wait a moment for the others: half of the streams under way should share a commit."""
-        if self._closing or len(self._batch) >= len(self._lanes) // 2:
+        if self._closing or len(self._batch) >= self._half():
             return
         self._enough.clear()
         moment = asyncio.get_running_loop().call_later(GATHER_S, self._enough.set)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ports.backend import SignedRecord
 from ports.errors import RigError
@@ -17,8 +18,7 @@ class JournalFullError(JournalError):
     """No room: nothing of the batch was kept, so nothing of it was signed or released."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(NamedTuple):
     """One gateway's records of one meter: what the hash chain joins and pages count."""
 
     gateway: str
@@ -41,8 +41,7 @@ class Head:
         return Head(entry.record_id, {**self.pages, entry.context: entry.number})
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One record of the journal.
 
     seq: place in the whole journal. context, number: PG taken apart. kind: "Transaction.Begin" and so on.
@@ -94,8 +93,7 @@ class Entry:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """A backend's final answer for one record. outcome: "stored", "duplicate", "refused" (detail says why)."""
 
     backend: str
@@ -104,8 +102,7 @@ class Delivery:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+class Signed(NamedTuple):
     """A signature to keep: of which record, under which key, and the text of the signature section."""
 
     seq: int
@@ -115,4 +112,4 @@ class Signed:
 
 def sign_entry(entry: Entry, signed: Signed) -> Entry:
     """The entry with its signature."""
-    return replace(entry, section=signed.section, public_key=signed.public_key)
+    return entry._replace(section=signed.section, public_key=signed.public_key)

@@ -103,12 +103,24 @@ class JournalStore:
             self._write(intents, signatures, deliveries)
 
     def _write(self, intents: Sequence[Entry], signatures: Sequence[Signed], deliveries: Sequence[Delivery]) -> None:
+        inserts: list[tuple[str, Sequence[tuple[object, ...]]]] = [
+            ("intent", [_intent_row(entry) for entry in intents]),
+            ("signature", [(signed.seq, signed.public_key, signed.section) for signed in signatures]),
+            ("delivery", deliveries),
+        ]
+        statements = [
+            (table, rows[first : first + ROWS_PER_STATEMENT])
+            for table, rows in inserts
+            for first in range(0, len(rows), ROWS_PER_STATEMENT)
+        ]
         with self._errors():
+            if len(statements) == 1:  # a transaction of its own
+                self._insert(*statements[0])
+                return
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                self._insert("intent", [_intent_row(entry) for entry in intents])
-                self._insert("signature", [(signed.seq, signed.public_key, signed.section) for signed in signatures])
-                self._insert("delivery", [(row.backend, row.seq, row.outcome, row.detail) for row in deliveries])
+                for table, rows in statements:
+                    self._insert(table, rows)
                 self._connection.execute("COMMIT")
             except sqlite3.Error:
                 if self._connection.in_transaction:
@@ -117,11 +129,9 @@ class JournalStore:
 
     def _insert(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:
         """All rows in one statement: every statement gives the interpreter's lock away and has to get it back."""
-        for first in range(0, len(rows), ROWS_PER_STATEMENT):
-            some = rows[first : first + ROWS_PER_STATEMENT]
-            places = ",".join(["(" + ",".join("?" * len(some[0])) + ")"] * len(some))
-            statement = f"INSERT INTO {table} VALUES {places}"  # noqa: S608 - table is one of our three literals
-            self._connection.execute(statement, [value for row in some for value in row])
+        places = ",".join(["(" + ",".join("?" * len(rows[0])) + ")"] * len(rows))
+        statement = f"INSERT INTO {table} VALUES {places}"  # noqa: S608 - table is one of our three literals
+        self._connection.execute(statement, [value for row in rows for value in row])
 
     def heads(self) -> dict[Stream, Head]:
         """The end of every stream."""

@@ -7,6 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from gateway.record import Source
+from gateway.secc.setup import SeccSetup
 from ocmf.terms import PointType
 from ports.charge_control import ChargeControl
 from ports.meter import Meter, MeterIdentity
@@ -68,6 +69,7 @@ class ConnectorSetup:
 
     offered_a: current shown to the vehicle. max_power_kw: what can flow at most; a steeper register has jumped.
     ventilated: whether pilot state D is served. policy: of this connector; None = the controller's.
+    secc: how it talks to vehicles; None = by the pilot's duty only.
     """
 
     control: ChargeControl
@@ -80,6 +82,7 @@ class ConnectorSetup:
     max_power_kw: Decimal = Decimal(44)
     ventilated: bool = False
     policy: Policy | None = None
+    secc: SeccSetup | None = None
 
     def source(self, gateway: GatewayIdentity, meter: MeterIdentity) -> Source:
         """What the records of a transaction with this meter share."""

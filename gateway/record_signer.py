@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 from gateway.journal_entry import Entry, Signed
@@ -28,8 +27,14 @@ class RecordSigner:
 
     async def sign(self, entry: Entry) -> Signed:
         """Sign the entry's payload. Raises RigError: token away, another key, a signature that does not verify."""
+        try:
+            return await self._sign(entry)
+        except BaseException:
+            self._identity = None  # asked again after any failure: the token may have been changed
+            raise
+
+    async def _sign(self, entry: Entry) -> Signed:
         identity = self._identity or await self._signer.identity()
-        self._identity = None  # asked again after any failure: the token may have been changed
         key = identity.public_key.hex().upper()
         if self._key and key != self._key:
             raise WrongKeyError(
@@ -37,7 +42,6 @@ class RecordSigner:
                 "bring the right token, or open the journal with the new key accepted"
             )
         der = await self._signer.sign(entry.payload)
-        await asyncio.sleep(0)  # the token gets its next request before we verify this answer
         try:
             verify_signature(entry.payload, der, decode_public_key(identity.public_key))
         except InvalidSignatureError as error:

@@ -5,7 +5,8 @@ nothing. The order that it guards: the begin record is kept and signed before th
 taken after it has opened, and a kept begin record is always followed by a kept end record.
 
 What the table cannot say stands in `Machine`: the state of rest depends on pilot and faults (REST), and a state that
-waits for the vehicle looks at the pilot as it stands when it is entered (LOOKS_AT_PILOT).
+waits for the vehicle looks at the pilot as it stands when it is entered (LOOKS_AT_PILOT). Where a V2G session leads
+(`digital`), pilot C alone is not enough: it counts as B until the session has asked for power.
 """
 
 from __future__ import annotations
@@ -262,6 +263,8 @@ IN_TRANSACTION = frozenset(
     }
 )
 
+RESTING = (S.AVAILABLE, S.PLUGGED, S.FAULTED)
+
 # why a transaction ends, where the event does not carry the reason itself
 CAUSES: dict[Event, Tx] = {
     E.PILOT_A: Tx.END,
@@ -306,6 +309,7 @@ class Machine:
     user: who was authorised. cause: why the transaction ends, once it does; the first reason stands.
     reading: the last judged reading of the transaction. fault names are those of `ControlFault`.
     ventilated: whether a vehicle that asks for ventilation (pilot D) gets energy.
+    digital: a V2G session leads, not the pilot's duty. power_wanted: that session has asked for power.
     """
 
     state: State = State.AVAILABLE
@@ -315,6 +319,8 @@ class Machine:
     cause: Tx | None = None
     reading: JudgedReading | None = None
     ventilated: bool = False
+    digital: bool = False
+    power_wanted: bool = False
 
     def handle(
         self,
@@ -359,6 +365,21 @@ class Machine:
                 done += self.set_fault(name, active)
         return done + self._look_at_pilot()
 
+    def set_digital(self, digital: bool) -> list[Action]:
+        """A V2G session leads from now on, or the pilot's duty does; an open offer is made anew then."""
+        if digital is self.digital:
+            return []
+        self.digital, self.power_wanted = digital, False
+        offer = [Action.OFFER] if not digital and self.state in {State.OFFERED, State.SUSPENDED} else []
+        return offer + self._look_at_pilot()
+
+    def set_power_wanted(self, wanted: bool) -> list[Action]:
+        """The V2G session asks for power, or no longer."""
+        if wanted is self.power_wanted:
+            return []
+        self.power_wanted = wanted
+        return self._look_at_pilot()
+
     def set_fault(self, fault: str, active: bool) -> list[Action]:
         """A fault came or went; the connector is free again when the last one is gone."""
         if active:
@@ -388,6 +409,8 @@ class Machine:
         event = PILOT_EVENTS.get(self.pilot)
         if event is None or (self.pilot is PilotState.D and not self.ventilated):
             return []
+        if event is Event.PILOT_C and self.digital and not self.power_wanted:
+            event = Event.PILOT_B
         return self.handle(event)
 
     def _rest(self) -> State:

@@ -69,6 +69,13 @@ class FaultChanged(ControlEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class WakeUp(ControlEvent):
+    """The vehicle toggled B-C-B to wake the station (ISO 15118-3 table 3); `toggles` so far, 1 to 3 are valid."""
+
+    toggles: int
+
+
+@dataclass(frozen=True, slots=True)
 class ControlStatus:
     """Everything at once. duty: per cent (0-100), 100 = no PWM. cable_a: rating by proximity, None = tethered."""
 

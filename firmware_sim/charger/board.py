@@ -13,7 +13,7 @@ from firmware_sim.charger.lock import Lock
 from firmware_sim.charger.machine import ChargerMachine
 from firmware_sim.charger.residual import ResidualCurrentDevice
 from firmware_sim.charger.settings import ChargerSettings
-from ports.charge_control import ContactorChanged, ControlEvent, FaultChanged, PilotChanged
+from ports.charge_control import ContactorChanged, ControlEvent, FaultChanged, PilotChanged, WakeUp
 
 TraceSink = Callable[[str, str, dict[str, object]], None]  # kind, source, data
 MAINS_MISSING = 0.75  # of nominal: below it a contactor's coil may drop out (IEC 60947-4-1: 20 to 75 %)
@@ -123,4 +123,6 @@ def _traced(event: ControlEvent) -> tuple[str, str, dict[str, object]]:
         case FaultChanged():
             data: dict[str, object] = {"fault": event.fault.value, "active": event.active, "detail": event.detail}
             return "pilot.fault", event.connector, data
+        case WakeUp():
+            return "pilot.wakeup", event.connector, {"toggles": event.toggles}
     raise AssertionError(event)

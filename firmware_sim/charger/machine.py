@@ -29,6 +29,7 @@ from ports.charge_control import (
     FaultChanged,
     PilotChanged,
     PilotState,
+    WakeUp,
 )
 from ports.errors import LocalError
 
@@ -123,7 +124,7 @@ class ChargerMachine:
             return
         self._letter = letter
         if toggles := self._wakeup.level(letter, at):
-            self._do(Note("pilot.wakeup", {"toggles": toggles}))
+            self._do(Report(WakeUp(at / S, self.connector, toggles)))
         self._event(at, f"level {letter}")
         if letter not in "EF":
             self._clear(at, ControlFault.PILOT)

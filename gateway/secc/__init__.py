@@ -1,0 +1,1 @@
+"""The station's side of V2G sessions (SECC), joined with pilot, contactor, meter and charging transaction."""
