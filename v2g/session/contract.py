@@ -96,7 +96,7 @@ def expires_soon(contract: Contract, at: datetime | None, days: int) -> bool:
 
 
 def _check_order(chain: list[Any]) -> None:
-    """Each certificate is followed by its issuer's ([V2G2-656]). Raises CertificateError."""
+    """Each certificate is followed by its issuer's. Raises CertificateError."""
     for one, issuer in pairwise(chain):
         if one.issuer != issuer.subject:
             text = f"is followed by {describe(issuer.subject)}, its issuer is {describe(one.issuer)}"

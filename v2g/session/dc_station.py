@@ -145,7 +145,7 @@ class DcStation:
         return side.power_on is on
 
     def session_id_for(self, requested: bytes) -> tuple[bytes, bool]:
-        """The id of this session, and whether it is the paused one ([V2G2-740] to [V2G2-742])."""
+        """The id of this session, and whether it is the paused one ([V2G2-741])."""
         paused = self.secc.paused
         if paused and paused.protocol == self.secc.protocol and requested == paused.session_id:
             return paused.session_id, True

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from v2g.certificates import CertificateError, load, public_key
+from v2g.certificate_profiles import Role
+from v2g.certificates import CertificateError, load, problems_of, public_key
 from v2g.exi.codec import decode
 from v2g.exi.errors import ExiError
 from v2g.exi.generated.iso2 import types
@@ -111,7 +112,7 @@ class Iso2Station(DcStation):
         return self.secc.paused if self.secc.facts.resumed else None
 
     def offered_services(self) -> list[Service]:
-        """The certificate service only over TLS ([V2G2-421])."""
+        """The certificate service only over TLS."""
         return [s for s in self.secc.station.services if s.id != CERTIFICATE_SERVICE_ID or self.secc.tls]
 
     def charge_service(self) -> types.ChargeServiceType:
@@ -221,9 +222,11 @@ class Iso2Station(DcStation):
                 raise Refusal("FAILED_CertChainError", str(error)) from error
             except SignatureError as error:
                 raise Refusal("FAILED_SignatureError", str(error)) from error
-            at = secc.station.civil_time
+            at, profile = secc.station.civil_time, secc.settings.provisioning_profile
             if at is not None and at > certificate.not_valid_after:
                 raise Refusal("FAILED_CertificateExpired", f"expired {certificate.not_valid_after}")
+            if profile and action == "install" and (bad := problems_of(certificate, Role.OEM_PROVISIONING, profile)):
+                raise Refusal("FAILED_NoCertificateAvailable", "; ".join(map(str, bad)))
             secc.facts.certificate_wanted = True
             secc.emit(CertificateWanted(action, pending.exi, pending.deadline))
         found = secc.station.certificate_answer
@@ -423,7 +426,7 @@ class Iso2Station(DcStation):
         """MeterInfo and ReceiptRequired."""
         report = self.secc.station.meter
         if report is None:
-            return {}
+            return {"ReceiptRequired": False}
         info = types.MeterInfoType(
             MeterID=report.meter_id,
             MeterReading=report.reading,
@@ -459,8 +462,10 @@ class Iso2Station(DcStation):
 
     def metering_receipt(self, request: Any, message: Any, now: float) -> Answer | None:  # noqa: ARG002
         secc, facts = self.secc, self.secc.facts
-        expected = (secc.session_id, facts.schedule, facts.meter)
-        found = (request.SessionID, request.SAScheduleTupleID or facts.schedule, request.MeterInfo)
+        if request.SessionID != secc.session_id:  # [V2G2-909]
+            raise Refusal("FAILED_UnknownSession", f"the receipt is for session {request.SessionID!r}")
+        expected = (facts.schedule, facts.meter)
+        found = (request.SAScheduleTupleID or facts.schedule, request.MeterInfo)
         if found != expected:
             raise Refusal("FAILED_MeteringSignatureNotValid", f"the receipt is for {found}, asked for {expected}")
         if facts.contract is None or secc.pending is None:

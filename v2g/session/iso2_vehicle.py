@@ -294,7 +294,7 @@ class Iso2Vehicle(DcVehicle):
         return "DC renegotiated" if self.renegotiating else "DC"
 
     def _check_tariffs(self, message: Any) -> None:
-        """A tariff whose signature does not verify counts as none ([V2G2-909])."""
+        """A tariff whose signature does not verify counts as none."""
         tuples = message.Body.BodyElement.SASchedules.SAScheduleTuple
         if self.payment != "Contract" or not any(entry.SalesTariff for entry in tuples):
             return

@@ -15,6 +15,8 @@ LIMIT = 32767  # xs:short
 def scaled(value: float) -> tuple[int, int]:
     """(multiplier, integer) nearest to a value, with as few digits as are exact. Raises LocalError when too large."""
     exact = Decimal(str(value))
+    if not exact.is_finite():
+        raise LocalError(f"{value} is no physical value of V2G")
     for multiplier in (0, -1, -2, -3, 1, 2, 3):
         integer = exact.scaleb(-multiplier)
         if integer == integer.to_integral_value() and abs(integer) <= LIMIT:

@@ -45,7 +45,8 @@ class SeccSettings:
     ongoing_timeout: s that authorization by contract and schedules may take. customer_timeout: s that a driver has for
     paying; None: as long as the station waits.
     contract_profile: what contract certificates must look like. forbidden_attributes: what their subjects must not
-    have ("country_name" by the letter of annex F). expires_soon: days before expiry with
+    have ("country_name" by the letter of annex F). provisioning_profile: what provisioning certificates must look like;
+    None: the backend judges. expires_soon: days before expiry with
     OK_CertificateExpiresSoon. random: octets for session ids and challenges (a seeded source makes runs repeatable).
     """
 
@@ -57,6 +58,7 @@ class SeccSettings:
     customer_timeout: float | None = None
     contract_profile: Profile = FIELD
     forbidden_attributes: frozenset[str] = frozenset()
+    provisioning_profile: Profile | None = None
     expires_soon: int = 21
     random: Callable[[int], bytes] = os.urandom
 
@@ -156,8 +158,9 @@ class Secc(Machine):
         return self.settings.random(count)
 
     def new_session_id(self) -> bytes:
-        """Eight octets, not all zero ([V2G2-879])."""
-        while not any(octets := self.random(SESSION_ID_OCTETS)):
+        """Eight octets: not all zero, and not those of the session that sleeps."""
+        asleep = self.paused.session_id if self.paused else b""
+        while not any(octets := self.random(SESSION_ID_OCTETS)) or octets == asleep:
             pass
         return octets
 
