@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hsm.async_worker import Answer, AsyncWorker
 from hsm.errors import Remedy, TokenError
@@ -79,8 +79,7 @@ class _Opened:
     description: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(NamedTuple):
     """Who waits for the signature over a digest, or, without one, for the token to be open."""
 
     digest: bytes | None

@@ -33,7 +33,7 @@ EXIT_LIBRARY_LOST = 3  # the module can be used no more in this process
 # alike, with r || s of the next digests in order: one packet while the token is quick, more when it is slow. An error
 # (in JSON) is that of the first digest without an answer; those behind it were not begun.
 SIGN = 0x53
-GATHER_S = 0.005  # how long a signature waits in here for the next ones
+GATHER_S = 0.0002  # how long a signature waits in here for the next ones
 
 # exception of python-pkcs11: (CKR of PKCS#11 2.40, what to do)
 # retry: ask again later. reinit: C_Finalize, C_Initialize and everything anew. operator: a person must look.

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import TypeAlias
 
@@ -142,7 +143,14 @@ def write_payload(payload: Payload) -> bytes:
     if payload.previous_hash is not None:
         fields[CHAIN_KEY] = payload.previous_hash
     fields["RD"] = [_reading_fields(reading) for reading in payload.readings]
-    return _json("payload", fields).encode()
+    text = _json("payload", fields)
+    try:
+        octets = text.encode()
+    except UnicodeEncodeError:
+        octets = b""
+    if not octets or b"|" in octets:
+        _refuse_text("payload", fields)
+    return octets
 
 
 def payload_hash(payload: bytes) -> str:
@@ -199,10 +207,6 @@ def _loss_fields(loss: LossCompensation) -> dict[str, JsonValue]:
 def _json(key: str, value: JsonValue) -> str:
     """JSON without white space; decimals as written, which json.dumps cannot do."""
     if isinstance(value, str):
-        if "|" in value:
-            raise PayloadError(key, f"{value!r} contains '|', which separates the sections")
-        if not value.isascii():
-            _check_unicode(key, value)
         return encode_basestring(value)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
@@ -215,15 +219,31 @@ def _json(key: str, value: JsonValue) -> str:
     if isinstance(value, list):
         return f"[{','.join([_json(key, item) for item in value])}]"
     if isinstance(value, dict):
-        return f"{{{','.join([f'{_json(name, name)}:{_json(name, item)}' for name, item in value.items()])}}}"
+        return f"{{{','.join([_name(name) + _json(name, item) for name, item in value.items()])}}}"
     raise PayloadError(key, f"{type(value).__name__} {value!r} cannot be written exactly")
 
 
-def _check_unicode(key: str, value: str) -> None:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise PayloadError(key, f"{value!r} is not valid Unicode") from None
+@lru_cache(maxsize=256)
+def _name(name: str) -> str:
+    return f"{encode_basestring(name)}:"
+
+
+def _refuse_text(key: str, value: JsonValue) -> None:
+    """Say which string must not be in a record. Raises PayloadError."""
+    if isinstance(value, str):
+        if "|" in value:
+            raise PayloadError(key, f"{value!r} contains '|', which separates the sections")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise PayloadError(key, f"{value!r} is not valid Unicode") from None
+    elif isinstance(value, list):
+        for item in value:
+            _refuse_text(key, item)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            _refuse_text(name, name)
+            _refuse_text(name, item)
 
 
 _ID_FORMS: dict[IdType, tuple[re.Pattern[str], str]] = {  # table 17
@@ -240,27 +260,25 @@ _VENDOR_KEY = re.compile("[U-Z].*", re.DOTALL)
 def _check(payload: Payload) -> None:
     """Refuse what the standard forbids; every row: OCMF key, condition, message."""
     transaction = payload.page.startswith("T")
-    rows: list[tuple[str, bool, Callable[[], str]]] = [
-        ("PG", bool(_PAGE.fullmatch(payload.page)), lambda: f"{payload.page!r} is not T or F and a number"),
-        ("GS", bool(payload.gateway_serial), lambda: "the gateway's serial number is empty"),
-        ("MS", bool(payload.meter_serial), lambda: "the meter's serial number is empty"),
-        ("CI", bool(payload.point_id), lambda: "the charge point's identification is empty"),
-        ("IS", transaction == (payload.user is not None), lambda: "user fields belong to pages T and only to them"),
-        ("RD", bool(payload.readings), lambda: "there is no reading"),
-        ("TT", len(payload.tariff_text or "") <= 250, lambda: "more than 250 characters"),
-        ("CF", len(payload.controller_firmware or "") <= 25, lambda: "more than 25 characters"),
+    rows = [
+        ("PG", bool(_PAGE.fullmatch(payload.page)), f"{payload.page!r} is not T or F and a number"),
+        ("GS", bool(payload.gateway_serial), "the gateway's serial number is empty"),
+        ("MS", bool(payload.meter_serial), "the meter's serial number is empty"),
+        ("CI", bool(payload.point_id), "the charge point's identification is empty"),
+        ("IS", transaction == (payload.user is not None), "user fields belong to pages T and only to them"),
+        ("RD", bool(payload.readings), "there is no reading"),
+        ("TT", len(payload.tariff_text or "") <= 250, "more than 250 characters"),
+        ("CF", len(payload.controller_firmware or "") <= 25, "more than 25 characters"),
         (
             CHAIN_KEY,
             bool(_CHAIN.fullmatch(payload.previous_hash or "")) and CHAIN_KEY not in payload.vendor,
-            lambda: "neither empty nor one SHA-256 in lower case hex",
+            "neither empty nor one SHA-256 in lower case hex",
         ),
     ]
-    rows += [
-        (key, bool(_VENDOR_KEY.fullmatch(key)), lambda: "a vendor key starts with U to Z") for key in payload.vendor
-    ]
+    rows += [(key, bool(_VENDOR_KEY.fullmatch(key)), "a vendor key starts with U to Z") for key in payload.vendor]
     for key, good, message in rows:
         if not good:
-            raise PayloadError(key, message())
+            raise PayloadError(key, message)
     if payload.user is not None:
         _check_user(payload.user)
     if payload.loss is not None:
