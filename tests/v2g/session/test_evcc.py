@@ -408,7 +408,10 @@ STEPS: list[tuple[str, Callable[[Pair], Any], str]] = [
 @pytest.mark.parametrize(("outcome", "step", "reason"), STEPS)
 def test_the_vehicle_goes_to_b_whatever_happens(outcome: str, step: Callable[[Pair], Any], reason: str) -> None:
     pair = session(secc=silent("ChargingStatusRes"))
-    pair.run(0.1)
+    pair.deal("vehicle", pair.evcc.start(pair.now))
+    while pair.evcc.state != "ChargingStatusReq":
+        pair.now += 0.1
+        pair.deal("vehicle", pair.evcc.update(pair.now))
     assert pair.evcc.pilot == "C"
     events = step(pair)
     assert [type(e).__name__ for e in events][:2] == ["PilotWanted", "Ended"]
