@@ -13,6 +13,7 @@ from types import TracebackType
 from firmware_sim.agenda import Agenda, AgendaRunner, S
 from firmware_sim.branch import Amounts, Branch, BranchSettings
 from firmware_sim.cable import Cable
+from firmware_sim.charger.dc_supply import SimulatedDcSupply
 from firmware_sim.charger.settings import ChargerSettings
 from firmware_sim.charger.simulated import SimulatedCharger
 from firmware_sim.energy_counter import NW_PER_W, EnergyCounter, to_wh
@@ -20,6 +21,7 @@ from firmware_sim.mains import Mains, MainsSettings
 from firmware_sim.vehicle.settings import VehicleSettings
 from firmware_sim.vehicle.simulated import SimulatedVehicle
 from ports.clock import Clock
+from ports.dc_supply import DcRating
 from ports.energy import Electrical
 from ports.errors import LocalError
 from ports.trace import TraceEvent, Tracer, no_trace
@@ -27,12 +29,13 @@ from ports.trace import TraceEvent, Tracer, no_trace
 
 @dataclass(frozen=True, slots=True)
 class Connector:
-    """One outlet of the plant: its conductors, its power path and its firmware."""
+    """One outlet of the plant: its conductors, its power path, its firmware, and the power stage of a DC outlet."""
 
     name: str
     cable: Cable
     branch: Branch
     charger: SimulatedCharger
+    dc: SimulatedDcSupply | None = None
 
 
 class MeasuringPoint:
@@ -49,7 +52,9 @@ class MeasuringPoint:
         at = self._circuit.agenda.now()
         branches = self._branches()
         millivolts = self._circuit.mains.millivolts()
-        milliamperes = [sum(b.milliamperes[phase] for b in branches) for phase in range(3)]
+        milliamperes = [sum(b.mains_milliamperes(millivolts)[phase] for b in branches) for phase in range(3)]
+        if len(branches) == 1 and branches[0].dc is not None:  # a DC meter, behind the power stage
+            millivolts, milliamperes = branches[0].millivolts, list(branches[0].milliamperes)
         standing_w = sum(b.settings.standing_w for b in branches) if any(millivolts) else 0.0
         first = next((phase for phase in range(3) if millivolts[phase]), 0)  # the station's own supply
         volts = [mv / 1000 for mv in millivolts]
@@ -113,8 +118,9 @@ class Circuit:
         name: str,
         charger: ChargerSettings | None = None,
         branch: BranchSettings | None = None,
+        dc: DcRating | None = None,
     ) -> Connector:
-        """A further outlet on the same mains. Raises LocalError when the name is taken."""
+        """A further outlet on the same mains; dc: with a DC power stage. Raises LocalError when the name is taken."""
         if name in self.connectors:
             raise LocalError(f"there is a connector {name!r} already")
         cable = Cable(self.agenda)
@@ -127,8 +133,10 @@ class Circuit:
             lambda closed: self.set_contactor(name, closed),
             self.trace,
         )
-        self.connectors[name] = Connector(name, cable, path, firmware)
-        path.listeners.append(lambda: firmware.power_changed(path, self.mains.nominal_mv))
+        supply = None if dc is None else SimulatedDcSupply(dc, self.agenda, path, lambda: self._flow(path))
+        self.connectors[name] = Connector(name, cable, path, firmware, supply)
+        if supply is None:
+            path.listeners.append(lambda: firmware.power_changed(path, self.mains.nominal_mv))
         self._flow(path)
         return self.connectors[name]
 
@@ -169,6 +177,8 @@ class Circuit:
         change()
         for connector in self.connectors.values():
             self._flow(connector.branch)
+            if connector.dc is not None:
+                connector.charger.mains_changed(self.mains.millivolts(), self.mains.nominal_mv)
 
     def _flow(self, branch: Branch) -> None:
         at = self.agenda.now()

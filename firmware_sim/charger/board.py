@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from firmware_sim.agenda import Agenda, Entry
-from firmware_sim.branch import Branch
+from firmware_sim.branch import Amounts, Branch
 from firmware_sim.cable import Cable
 from firmware_sim.charger.contactor import Contactor
 from firmware_sim.charger.effects import Answer, Effect, Note, Report, SetCoil, SetLock, SetOutput
@@ -105,13 +105,17 @@ class Board:
 
     def power_changed(self, branch: Branch, nominal_mv: int) -> None:
         """Voltages or currents of the power path changed."""
+        self.mains_changed(branch.millivolts, nominal_mv)
+        self.run(self.machine.current(self._agenda.now(), max(map(abs, branch.milliamperes)) / 1000))
+
+    def mains_changed(self, millivolts: Amounts, nominal_mv: int) -> None:
+        """Voltages of the mains changed."""
         at = self._agenda.now()
-        watched = branch.millivolts[: self.machine.settings.phases]
+        watched = millivolts[: self.machine.settings.phases]
         missing = [name for name, mv in zip(PHASE_NAMES, watched, strict=False) if mv < MAINS_MISSING * nominal_mv]
         if missing:
             self.contactor.energise(False)  # the coil drops out
         self.run(self.machine.supply(at, ", ".join(missing)))
-        self.run(self.machine.current(at, max(map(abs, branch.milliamperes)) / 1000))
 
 
 def _traced(event: ControlEvent) -> tuple[str, str, dict[str, object]]:

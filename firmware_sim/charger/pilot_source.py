@@ -78,9 +78,7 @@ class PilotSource:
         self._before, self.output = kind(self.output), goal
         self._since = at
         if kind(goal) == "PWM":
-            if goal.duty != self._last_duty:
-                self._duty_since = at
-            self._last_duty = goal.duty
+            self._duty_since, self._last_duty = at, goal.duty
         return goal, None
 
     def _earliest(self, goal: PilotOutput) -> int:

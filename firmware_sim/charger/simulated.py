@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 from firmware_sim.agenda import Agenda
-from firmware_sim.branch import Branch
+from firmware_sim.branch import Amounts, Branch
 from firmware_sim.cable import Cable
 from firmware_sim.charger.board import Board, TraceSink
 from firmware_sim.charger.effects import Answer
@@ -47,6 +47,10 @@ class SimulatedCharger:
     def power_changed(self, branch: Branch, nominal_mv: int) -> None:
         """The plant tells: voltages or currents changed."""
         self.board.power_changed(branch, nominal_mv)
+
+    def mains_changed(self, millivolts: Amounts, nominal_mv: int) -> None:
+        """The plant of a DC outlet tells: the mains changed."""
+        self.board.mains_changed(millivolts, nominal_mv)
 
     def events(self) -> AsyncIterator[ControlEvent]:
         """Every change from this call on, in order, until `close`; a later call takes over from an earlier one.

@@ -14,6 +14,9 @@ LIMITS: tuple[tuple[str, float, float, str], ...] = (
     ("soc", 0, 100, "%"),
     ("max_a", 0, 80, "A"),
     ("phases", 1, 3, ""),
+    ("dc_max_a", 1, 1000, "A"),
+    ("dc_empty_v", 50, 1500, "V"),
+    ("dc_full_v", 50, 1500, "V"),
     ("efficiency_permille", 1, 1000, "permille"),
     ("taper_from", 1, 100, "%"),
     ("ready_after_s", 0, 3600, "s"),
@@ -31,6 +34,7 @@ LIMITS: tuple[tuple[str, float, float, str], ...] = (
 class VehicleSettings:
     """capacity_wh, soc (per cent at the start), max_a per phase, phases: battery and on-board charger.
 
+    dc_max_a, dc_empty_v, dc_full_v: battery at a DC station: its highest current, its voltage at 0 and at 100 per cent.
     efficiency_permille: what of the energy at the inlet reaches the battery. taper_from: per cent from which the
     current falls, in steps of one per cent. cable_a: its cable's rating by proximity. Times in seconds:
     ready_after_s from a valid offer to S2, draw_after_s from mains to current, adapt_after_s from a new duty to the new
@@ -42,6 +46,9 @@ class VehicleSettings:
     soc: float = 30.0
     max_a: float = 16.0
     phases: int = 3
+    dc_max_a: float = 125.0
+    dc_empty_v: float = 330.0
+    dc_full_v: float = 410.0
     efficiency_permille: int = 900
     taper_from: int = 90
     ready_after_s: float = 1.0

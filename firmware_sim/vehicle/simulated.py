@@ -1,7 +1,7 @@
 """A basic vehicle (no digital communication of its own): resistors on the pilot, a battery behind the inlet.
 
 It lives on the plant's agenda and is told when pilot or power change; between changes nothing runs. An EVCC may lead it
-through `set_digital_limit`, `want` and `stop`.
+(`lead`): then S2, the DC contactors of the inlet and the limit of current are the EVCC's, the wish stays the driver's.
 """
 
 from __future__ import annotations
@@ -73,8 +73,12 @@ class SimulatedVehicle:
         self._s2 = False
         self._limit_a = 0.0
         self._digital_a: float | None = None
+        self._led = False
+        self._dc = False
+        self._inlet_closed = False  # DC: contactors between inlet and battery
+        self.on_review: Callable[[], None] = lambda: None  # pilot, power or phase may have changed
         self._seen = 0  # of the branch's counter
-        self._wish_delivered = 0
+        self.wish_delivered = 0
         self._time_is_up = False
         self._waiting: list[tuple[frozenset[Phase], asyncio.Future[Phase]]] = []
 
@@ -103,7 +107,7 @@ class SimulatedVehicle:
         """Charge as told, counted from now."""
         self._agenda.run_due()
         self._catch_up()
-        self.wish, self._time_is_up, self._wish_delivered = wish, False, self.battery.delivered
+        self.wish, self._time_is_up, self.wish_delivered = wish, False, self.battery.delivered
         self._cancel("time is up")
         if isinstance(wish, Seconds) and self.phase is Phase.CHARGING:
             self._plan("time is up", wish.seconds, self._end_of_time)
@@ -132,6 +136,65 @@ class SimulatedVehicle:
         self._agenda.run_due()
         self._digital_a = amperes
         self._review()
+
+    # -- what an EVCC does --------------------------------------------------------------------------------------------
+
+    def lead(self, led: bool, *, dc: bool = False) -> None:
+        """A V2G session leads from now on, or no longer; dc: it charges through the DC pins."""
+        self._agenda.run_due()
+        self._led, self._dc = led, led and dc
+        if not led:
+            self._digital_a, self._inlet_closed = None, False
+        self._draw()
+        self._review()
+
+    def close_s2(self) -> None:
+        """Pilot to C, at once."""
+        self._agenda.run_due()
+        self._event("ready")
+
+    def cease(self) -> None:
+        """Draw nothing any more, at once; the pilot stays."""
+        self._agenda.run_due()
+        if self.phase is Phase.CHARGING:
+            self._event("stop")
+
+    def open_s2(self) -> None:
+        """Pilot to B, at once, without current."""
+        self.cease()
+        self._event("open" if self.phase is Phase.STOPPING else "stop")
+
+    def close_inlet(self, closed: bool) -> None:
+        """DC: the contactors between inlet and battery."""
+        self._agenda.run_due()
+        self._inlet_closed = closed
+        if closed and self.phase is Phase.READY:
+            self._event("supply")
+        self._review()
+
+    @property
+    def wants_energy(self) -> bool:
+        """Whether the driver's wish is still open."""
+        self._agenda.run_due()
+        self._catch_up()
+        return self._wants()
+
+    @property
+    def sees_digital_duty(self) -> bool:
+        """Whether the station shows the duty that asks for a V2G session."""
+        duty = self.outlet.cable.vehicle_duty() if self.outlet else None
+        return duty is not None and meaning(duty).kind is DutyKind.DIGITAL
+
+    @property
+    def pack_voltage(self) -> float:
+        """V of the battery now."""
+        s = self.settings
+        return s.dc_empty_v + (s.dc_full_v - s.dc_empty_v) * self.soc / 100
+
+    @property
+    def dc_target_a(self) -> float:
+        """A that the battery would take from a DC station now."""
+        return self.battery.accepts_ma(round(self.settings.dc_max_a * 1000)) / 1000 if self.wants_energy else 0.0
 
     def play(self, steps: Sequence[Step], outlet: Outlet) -> None:
         """Plan the steps of a script from now."""
@@ -207,12 +270,14 @@ class SimulatedVehicle:
         offered = self._offered_a()
         go = wants and offered is not None
         supplied = any(mv >= SUPPLY_MV for mv in self.outlet.branch.inlet_millivolts()[: self.settings.phases])
+        supplied = supplied and (self._inlet_closed or not self._dc)
         s = self.settings
+        self.on_review()
         match self.phase:
             case Phase.CONNECTED:
-                self._plan_if(go, "ready", s.ready_after_s)
+                self._plan_if(go and not self._led, "ready", s.ready_after_s)
             case Phase.READY:
-                self._plan_if(not go, "stop", s.stop_after_s)
+                self._plan_if(not go and not self._led, "stop", s.stop_after_s)
                 self._plan_if(go and supplied, "supply", s.draw_after_s)
             case Phase.CHARGING if not supplied:
                 self._event("supply lost")
@@ -223,7 +288,7 @@ class SimulatedVehicle:
                 self._plan_if(go and offered != self._limit_a, "adapt", s.adapt_after_s, self._adapt)
                 self._draw()
             case Phase.STOPPING:
-                self._plan_if(True, "open", s.open_after_s)
+                self._plan_if(not self._led, "open", s.open_after_s)
 
     def _adapt(self) -> None:
         offered = self._offered_a()
@@ -247,7 +312,7 @@ class SimulatedVehicle:
     def _wants(self) -> bool:
         if self.wish is None or self.battery.full or self._time_is_up:
             return False
-        return inlet_energy_left(self.wish, self.battery, self._wish_delivered) != 0
+        return inlet_energy_left(self.wish, self.battery, self.wish_delivered) != 0
 
     # -- current and battery ------------------------------------------------------------------------------------------
 
@@ -258,14 +323,16 @@ class SimulatedVehicle:
             return
         amperes = self.parasitic_a
         if self.phase is Phase.CHARGING:
-            allowed_ma = int(min(self._limit_a, self.settings.max_a) * 1000 + 0.001)  # never a milliampere above
+            most = self.settings.dc_max_a if self._dc else self.settings.max_a
+            allowed_ma = int(min(self._limit_a, most) * 1000 + 0.001)  # never a milliampere above
             amperes = max(self.battery.accepts_ma(allowed_ma) / 1000 + self.excess_a, self.parasitic_a)
         each = round(amperes * 1000)
-        l1, l2, l3 = (each if phase < self.settings.phases else 0 for phase in range(3))
+        phases = 1 if self._dc else self.settings.phases
+        l1, l2, l3 = (each if phase < phases else 0 for phase in range(3))
         self._set_demand(self.outlet.branch, (l1, l2, l3))
         power = self.outlet.branch.delivered.power_nw
         if power > 0:
-            left = inlet_energy_left(self.wish, self.battery, self._wish_delivered) if self.wish else None
+            left = inlet_energy_left(self.wish, self.battery, self.wish_delivered) if self.wish else None
             needed = min(x for x in (left, self.battery.inlet_energy_to_step()) if x) if not self.battery.full else 0
             if needed:
                 self._plans["battery"] = self._agenda.after(-(-needed // power), self._review)
@@ -310,6 +377,7 @@ class SimulatedVehicle:
         outlet.cable.leave(self._review)
         outlet.branch.listeners.remove(self._review)
         outlet.cable.change(load=NOTHING, pp_ohm=None)
+        self.on_review()
 
     # -- plans --------------------------------------------------------------------------------------------------------
 

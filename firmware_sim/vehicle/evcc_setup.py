@@ -1,0 +1,77 @@
+"""What the V2G controller (EVCC) of a simulated vehicle is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from ports.errors import RigError
+from ports.faults import FaultHook, no_fault
+from v2g import sdp
+from v2g.certificates import common_name
+from v2g.contract_key import agreement
+from v2g.link.interfaces import Interface
+from v2g.link.recording import Recorder, no_recording
+from v2g.link.sdp_client import TlsWish
+from v2g.link.tls_settings import VehicleTls, read_certificates
+from v2g.session.vehicle_side import ContractCredentials, ProvisioningCredentials
+from v2g.signature_suites import signer
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What happens while charging, in seconds from the first current; None: nothing. pause_s: how long it sleeps."""
+
+    pause_after_s: float | None = None
+    pause_s: float = 60.0
+    renegotiate_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvccSetup:
+    """link: the interface that leads to the cable; sdp_port: asked for when a session begins.
+
+    protocols: "iso2", "din", best first. payment: "ExternalPayment" or "Contract". dc: through the DC pins.
+    departure_s: seconds until the driver leaves. hook: where a rig may break messages; asked for each session.
+    """
+
+    link: Interface
+    sdp_port: Callable[[], int] = lambda: sdp.UDP_PORT
+    evcc_id: bytes = bytes.fromhex("020000000001")
+    protocols: tuple[str, ...] = ("iso2",)
+    payment: str = "ExternalPayment"
+    dc: bool = False
+    departure_s: int | None = None
+    tls_wish: TlsWish = TlsWish.OFF
+    tls: VehicleTls | None = None
+    contract: ContractCredentials | None = field(default=None, repr=False)
+    provisioning: ProvisioningCredentials | None = field(default=None, repr=False)
+    record: Recorder = no_recording
+    hook: Callable[[], FaultHook] = lambda: no_fault
+
+
+def read_contract_files(chain: Path, key: Path, password: str | None = None) -> ContractCredentials:
+    """A contract from PEM files: certificate, then its sub-CAs; and its private key. Raises RigError."""
+    certificates = read_certificates(chain)
+    private = _key(key, password)
+    return ContractCredentials(common_name(certificates[0]), tuple(one.dump() for one in certificates), signer(private))
+
+
+def read_provisioning_files(certificate: Path, key: Path, password: str | None = None) -> ProvisioningCredentials:
+    """An OEM provisioning certificate and its private key from PEM files. Raises RigError."""
+    private = _key(key, password)
+    return ProvisioningCredentials(read_certificates(certificate)[0].dump(), signer(private), agreement(private))
+
+
+def _key(path: Path, password: str | None) -> Any:
+    try:
+        return load_pem_private_key(path.read_bytes(), password.encode() if password else None)
+    except OSError as error:
+        raise RigError(f"{path}: {error.strerror}") from error
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise RigError(f"{path}: no private key that can be read: {error}") from error
