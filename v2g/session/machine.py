@@ -47,7 +47,9 @@ class Machine:
 
     @property
     def deadline(self) -> float | None:
-        """When `update` has to be called at the latest; None: never."""
+        """When `update` has to be called at the latest; None: never, as after the end."""
+        if self.state == CLOSED:
+            return None
         times = (self._outbox.due, self._close_at, *self._deadlines())
         return min((time for time in times if time is not None), default=None)
 
@@ -68,8 +70,8 @@ class Machine:
 
     def update(self, now: float) -> list[Event]:
         """Time has passed, or something changed outside."""
-        self._events += self._outbox.take(now)
         if self.state != CLOSED:
+            self._events += self._outbox.take(now)
             if self._close_at is not None and now >= self._close_at:
                 self._close("the peer has not closed the connection")
             else:
