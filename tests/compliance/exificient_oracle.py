@@ -1,7 +1,7 @@
 """Runs EXIficient core in a JVM, not its JSON wrapper: one JSON request per line in, one answer per line out.
 
-Started with the Python of an environment that has JPype: `python exificient_oracle.py JAR SCHEMA_FOLDER`. The V2G profile
-of EXI: bit-packed, schema-informed, not strict, no value string tables, no built-in grammars.
+Started with the Python of an environment that has JPype: `python exificient_oracle.py JAR SCHEMA_FOLDER`.
+The V2G profile of EXI: bit-packed, schema-informed, not strict, no value string tables, no built-in grammars.
 """
 
 from __future__ import annotations

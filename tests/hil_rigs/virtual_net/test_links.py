@@ -272,7 +272,7 @@ def test_a_name_with_several_addresses_is_tried_in_order() -> None:
         _, writer = await asyncio.open_connection("csms.example", 502)
         peer = writer.get_extra_info("peername")[0]
         await finish(server, writer)
-        with pytest.raises(OSError, match="Multiple exceptions: .*192.0.2.7.*192.0.2.1"):
+        with pytest.raises(OSError, match=r"Multiple exceptions: .*192\.0\.2\.7.*192\.0\.2\.1"):
             await asyncio.open_connection("csms.example", 502)
         return str(peer)
 
