@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -48,16 +48,21 @@ class Chain:
 
     @property
     def fingerprint(self) -> bytes:
-        """Of all of it."""
-        digest = hashlib.sha256(self.role.encode())
-        for certificate in (self.leaf, *self.sub_cas):
-            digest.update(hashlib.sha256(certificate.dump()).digest())
-        return digest.digest()
+        """Of all of it, see `chain_fingerprint`."""
+        return chain_fingerprint(self.role, [one.dump() for one in (self.leaf, *self.sub_cas)])
 
     @property
     def valid_to(self) -> int:
         """When the first of them expires: UTC seconds since 1970."""
         return min(seconds(certificate.not_valid_after) for certificate in (self.leaf, *self.sub_cas))
+
+
+def chain_fingerprint(role: Role, octets: Iterable[bytes]) -> bytes:
+    """What a chain is remembered by. octets: DER of leaf and sub-CAs, in the order of `Chain`."""
+    digest = hashlib.sha256(role.encode())
+    for certificate in octets:
+        digest.update(hashlib.sha256(certificate).digest())
+    return digest.digest()
 
 
 def seconds(moment: datetime) -> int:
@@ -97,12 +102,12 @@ def curve_of(certificate: Certificate) -> str:
 def check_validity(certificates: Sequence[Certificate], at: datetime, field: str) -> None:
     """Every one must be valid now (shell model), the leaf is named first. Raises Refused."""
     for certificate in certificates:
-        name = describe(certificate.subject)
         if at > certificate.not_valid_after:
-            detail = f"{name} expired {certificate.not_valid_after:%Y-%m-%dT%H:%M:%SZ}"
+            detail = f"{describe(certificate.subject)} expired {certificate.not_valid_after:%Y-%m-%dT%H:%M:%SZ}"
             raise Refused(Refusal.CERTIFICATE_EXPIRED, detail, field=field)
         if at < certificate.not_valid_before:
-            detail = f"{name} is not valid before {certificate.not_valid_before:%Y-%m-%dT%H:%M:%SZ}"
+            begin = f"{certificate.not_valid_before:%Y-%m-%dT%H:%M:%SZ}"
+            detail = f"{describe(certificate.subject)} is not valid before {begin}"
             raise Refused(Refusal.CERTIFICATE_NOT_YET_VALID, detail, field=field)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,15 +11,15 @@ import sqlalchemy as sa
 
 from backends.access import Principal, require_ownership
 from backends.pools.cascade import ContractRemoval, drop_contracts, plain
-from backends.pools.certificates import Chain, fingerprint_of, key_hash, read_certificate
+from backends.pools.certificates import Chain, chain_fingerprint, fingerprint_of, key_hash, read_certificate
 from backends.pools.events import EventKind
 from backends.pools.identifiers import pcid_key
 from backends.pools.refusals import Refusal, Refused
-from backends.pools.root_pool import Root, RootType, of_types
+from backends.pools.root_pool import Root, RootType, of_types, root_of
 from backends.pools.trust import Trust
 from backends.store.audit import record
 from backends.store.database import Database
-from backends.store.schema import CONTRACTS, PROVISIONING
+from backends.store.schema import CONTRACTS, PROVISIONING, ROOTS
 from ports.clock import Clock
 from ports.trace import TraceEvent, Tracer, no_trace
 from v2g.certificate_profiles import Role
@@ -113,9 +114,15 @@ class ProvisioningPool:
 
     async def get(self, pcid: str, principal: Principal) -> Vehicle:
         """The entry, its chain and its revocation status checked now. Raises Refused, Forbidden."""
-        row, roots = await self._find(pcid, principal, "provisioning.get")
-        leaf = read_certificate(row.certificate, LEAF)
-        sub_cas = [read_certificate(octets, LEAF) for octets in (row.sub_ca_2, row.sub_ca_1) if octets is not None]
+        row = await self._find(pcid, principal, "provisioning.get")
+        chain = [octets for octets in (row.certificate, row.sub_ca_2, row.sub_ca_1) if octets is not None]
+        if row.trusted_certificate is not None:
+            root = root_of(row._asdict(), "trusted_")
+            fingerprint = chain_fingerprint(Role.OEM_PROVISIONING, chain)
+            if await self._trust.check_known(fingerprint, root.certificate, LEAF) is not None:
+                return _vehicle(row._asdict(), root)
+        leaf, *sub_cas = [read_certificate(octets, LEAF) for octets in chain]
+        roots = await self._database.read(lambda connection: of_types(connection, TRUSTED))
         root = await self._root_of(Chain(leaf, tuple(sub_cas), Role.OEM_PROVISIONING, LEAF), roots)
         return _vehicle(row._asdict(), root)
 
@@ -140,15 +147,13 @@ class ProvisioningPool:
         where = CONTRACTS.c.pcid_key == key
         await self._removal.run(where, work, subject=f"pcid:{key}", actor=principal.client_id)
 
-    async def _find(self, pcid: str, principal: Principal, operation: str) -> tuple[Any, list[Root]]:
+    async def _find(self, pcid: str, principal: Principal, operation: str) -> Any:
         key = pcid_key(pcid)
         require_ownership(principal, operation, pcid=pcid)
-        row, roots = await self._database.read(
-            lambda connection: (_row(connection, key), of_types(connection, TRUSTED))
-        )
+        row = await self._database.read(lambda connection: _row(connection, key))
         if row.valid_to < self._now():  # the daily cleansing has not come yet
             raise Refused(Refusal.VEHICLE_UNKNOWN, received=pcid)
-        return row, roots
+        return row
 
     async def _root_of(self, chain: Chain, roots: Sequence[Root]) -> Root:
         path = await self._trust.check(chain, [root.x509 for root in roots])
@@ -206,7 +211,7 @@ def _replace(connection: sa.Connection, row: dict[str, Any], actor: str) -> None
 
 def withdraw(connection: sa.Connection, key: str, *, at: int, actor: str, operation: str, event: EventKind) -> None:
     """Remove a vehicle and its contracts. Raises Refused (VEHICLE_UNKNOWN)."""
-    before = _row(connection, key)
+    before = _found(connection, sa.select(PROVISIONING), key)
     drop_contracts(
         connection,
         CONTRACTS.c.pcid_key == key,
@@ -219,8 +224,18 @@ def withdraw(connection: sa.Connection, key: str, *, at: int, actor: str, operat
     record(connection, at=at, actor=actor, operation=operation, subject=key, before=plain(before))
 
 
+# An entry with the root that it was published under, as far as that is still there
+_WITH_ROOT = sa.select(PROVISIONING, *(column.label(f"trusted_{column.name}") for column in ROOTS.c)).outerjoin(
+    ROOTS, (ROOTS.c.id == PROVISIONING.c.root_id) & ROOTS.c.root_type.in_([one.value for one in TRUSTED])
+)
+
+
 def _row(connection: sa.Connection, key: str) -> Any:
-    row = connection.execute(sa.select(PROVISIONING).where(PROVISIONING.c.pcid_key == key)).one_or_none()
+    return _found(connection, _WITH_ROOT, key)
+
+
+def _found(connection: sa.Connection, columns: sa.Select[Any], key: str) -> Any:
+    row = connection.execute(columns.where(PROVISIONING.c.pcid_key == key)).one_or_none()
     if row is None:
         raise Refused(Refusal.VEHICLE_UNKNOWN, received=key)
     return row
@@ -241,5 +256,5 @@ def _vehicle(row: Any, root: Root) -> Vehicle:
         v2g_root_key_identifiers=tuple(row["v2g_root_key_identifiers"]),
         previous_pcid=row["previous_pcid"],
         root=root,
-        fingerprint=fingerprint_of(read_certificate(row["certificate"], LEAF)),
+        fingerprint=hashlib.sha256(row["certificate"]).hexdigest(),
     )

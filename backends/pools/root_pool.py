@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
@@ -109,7 +109,7 @@ class RootPool:
             lock(connection, f"root:{root.fingerprint}")
             same = (ROOTS.c.fingerprint == root.fingerprint) & (ROOTS.c.root_type == root_type)
             if (row := connection.execute(sa.select(ROOTS).where(same)).one_or_none()) is not None:
-                return _root(row)
+                return root_of(row._asdict())
             connection.execute(ROOTS.insert().values(asdict(root)))
             tell(connection, EventKind.ROOT_ADDED, root, now)
             note(connection, "root.put", principal.client_id, now, after=root)
@@ -157,7 +157,7 @@ def of_types(connection: sa.Connection, types: Collection[RootType]) -> list[Roo
     """Roots of these types, expired ones too, in the order in which they were added."""
     chosen = ROOTS.c.root_type.in_([one.value for one in types])
     rows = connection.execute(sa.select(ROOTS).where(chosen, ROOTS.c.revoked.is_(None)).order_by(ROOTS.c.added))
-    return [_root(row) for row in rows]
+    return [root_of(row._asdict()) for row in rows]
 
 
 def find(connection: sa.Connection, root_id: str) -> Root:
@@ -165,7 +165,7 @@ def find(connection: sa.Connection, root_id: str) -> Root:
     row = connection.execute(sa.select(ROOTS).where(ROOTS.c.id == root_id.lower())).one_or_none()
     if row is None:
         raise Refused(Refusal.ROOT_UNKNOWN, received=root_id[:64])
-    return _root(row)
+    return root_of(row._asdict())
 
 
 def remove(connection: sa.Connection, root: Root, kind: EventKind, actor: str, operation: str, at: int) -> bool:
@@ -218,16 +218,7 @@ def _plain(root: Root | None) -> dict[str, Any] | None:
     return None if root is None else {**asdict(root), "certificate": root.certificate.hex()}
 
 
-def _root(row: Any) -> Root:
-    return Root(
-        id=row.id,
-        root_type=RootType(row.root_type),
-        certificate=row.certificate,
-        fingerprint=row.fingerprint,
-        distinguished_name=row.distinguished_name,
-        serial=row.serial,
-        key_identifier=row.key_identifier,
-        valid_from=row.valid_from,
-        valid_to=row.valid_to,
-        added=row.added,
-    )
+def root_of(row: Mapping[str, Any], prefix: str = "") -> Root:
+    """A root from the columns of ROOTS, whose names may have a prefix."""
+    values = {one.name: row[prefix + one.name] for one in fields(Root)}
+    return Root(**{**values, "root_type": RootType(values["root_type"])})

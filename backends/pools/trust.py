@@ -12,7 +12,7 @@ from asn1crypto.x509 import Certificate  # type: ignore[import-untyped]
 from backends.pools.certificates import Chain, check_validity, path_to_root
 from ports.clock import Clock
 
-REMEMBERED = 4096  # chains
+REMEMBERED = 512  # chains; some 50 kB each
 
 
 class RevocationCheck(Protocol):
@@ -52,6 +52,19 @@ class Trust:
         path = self._path(chain, list(roots))
         await self.revocation(path, chain.field)
         return path
+
+    async def check_known(self, fingerprint: bytes, root: bytes, field: str) -> Sequence[Certificate] | None:
+        """As `check` for a chain that passed it below this root (DER) not long ago; None when it is not remembered.
+
+        fingerprint: of the chain. It need not be parsed again.
+        """
+        known = self._paths.get(fingerprint)
+        if known is None or known.root != root:
+            return None
+        check_validity(known.certificates, self._clock.now(), field)
+        self._paths.move_to_end(fingerprint)
+        await self.revocation(known.certificates, field)
+        return known.certificates
 
     def _path(self, chain: Chain, roots: Sequence[Certificate]) -> Sequence[Certificate]:
         now = self._clock.now()
