@@ -263,10 +263,13 @@ async def test_s_client_renews_with_its_certificate(authorities: CertificateAuth
         )
         words = ["-connect", f"{server.host}:{server.port}", "-CAfile", tmp_path / "root.pem", "-verify_return_error"]
         words += ["-cert", tmp_path / "held.pem", "-cert_chain", tmp_path / "held.chain.pem"]
-        said = await openssl("s_client", *words, "-key", tmp_path / "held.key", "-ign_eof", stdin=request.encode())
-    assert "Verify return code: 0 (ok)" in said
-    assert "HTTP/1.1 200 OK" in said
-    body = said.partition("\r\n\r\n")[2].partition("closed")[0]
+        # an error of verification ends it before the request
+        said = await openssl("s_client", *words, "-key", tmp_path / "held.key", "-quiet", stdin=request.encode())
+    assert "verify error" not in said
+    head, _, body = said.partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 200 OK")
+    length = next(int(line[15:]) for line in head.lower().splitlines() if line.startswith("content-length:"))
+    body = body[:length]
     text = await openssl("pkcs7", "-inform", "DER", "-print_certs", stdin=base64.b64decode(body))
     (tmp_path / "renewed.pem").write_text(text)
     (tmp_path / "subs.pem").write_bytes(as_pem(held.sub_cas))
