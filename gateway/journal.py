@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -66,12 +66,13 @@ class Pending:
     """A record that is kept and waits for its signature.
 
     signed: done with the released entry; wait for it through asyncio.shield, it has other readers.
-    error: why it is not signed yet, None while all is well.
+    error: why it is not signed yet, None while all is well. delay: seconds before the next attempt after an error.
     """
 
     entry: Entry
     signed: asyncio.Future[Entry]
     error: PlugbenchError | None = None
+    delay: float = RETRY_FIRST_S
 
 
 @dataclass(slots=True)
@@ -79,7 +80,7 @@ class _Batch:
     """What one commit will hold, and who waits for it."""
 
     drafts: list[tuple[Draft, asyncio.Future[Pending]]] = field(default_factory=list)
-    signatures: list[tuple[Signed, asyncio.Future[None]]] = field(default_factory=list)
+    signatures: list[tuple[Signed, Pending]] = field(default_factory=list)
     deliveries: list[tuple[Delivery, asyncio.Future[None]]] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -111,6 +112,7 @@ class Journal:
         self._batch = _Batch()
         self._wake = asyncio.Event()
         self._enough = asyncio.Event()
+        self._missing = 0
         self._lanes: dict[Stream, deque[Pending]] = {}
         self._lane_tasks: dict[Stream, asyncio.Task[None]] = {}
         self._writer: asyncio.Task[None] | None = None
@@ -221,36 +223,49 @@ class Journal:
         await asyncio.gather(*lanes, return_exceptions=True)
         self._wake.set()
         self._enough.set()
-        if self._writer is not None:
-            await self._writer
-        await self._thread.run(self._store.close)
-        self._thread.close()
+        try:
+            if self._writer is not None:
+                await self._writer
+        finally:
+            await self._thread.run(self._store.close)
+            self._thread.close()
 
     def _nudge(self) -> _Batch:
         """The batch that the next commit takes."""
         if self._closing or self._writer is None or self._writer.done():
             raise LocalError(f"journal {self.path} is closed")
         self._wake.set()
-        if len(self._batch) + 1 >= self._half():
+        self._missing -= 1
+        if self._missing <= 0:
             self._enough.set()
         return self._batch
 
     async def _write(self) -> None:
         """The only place that commits: everything that is waiting goes into the next commit."""
-        while not self._closing or self._batch:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._batch:
-                await self._gather()
-                batch, self._batch = self._batch, _Batch()
-                await self._commit(batch)
-
-    def _half(self) -> int:
-        return len(self._lanes) + len(self._batch.drafts)
+        batch = _Batch()
+        try:
+            while not self._closing or self._batch:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._batch:
+                    await self._gather()
+                    batch, self._batch = self._batch, _Batch()
+                    await self._commit(batch)
+        except Exception as error:  # a fault of ours: nobody is left waiting for it
+            self._trace("journal", "journal.refused", str(self.path), why=repr(error))
+            for one in (batch, self._batch):
+                for _, stored in one.drafts:
+                    _fail(stored, error)
+                for _, done in one.deliveries:
+                    _fail(done, error)
+            for stream in self._lanes:
+                self._give_up(stream, error)
+            raise
 
     async def _gather(self) -> None:
-        """Wait a moment for the others: half of the streams under way should share a commit."""
-        if self._closing or len(self._batch) >= self._half():
+        """Wait a moment for the others: all records that are under way should share a commit."""
+        self._missing = len(self._lanes) + len(self._batch.drafts) - len(self._batch)
+        if self._closing or self._missing <= 0:
             return
         self._enough.clear()
         moment = asyncio.get_running_loop().call_later(GATHER_S, self._enough.set)
@@ -268,7 +283,6 @@ class Journal:
                 continue
             heads[draft.stream], seq = heads.get(draft.stream, Head()).after(entry), entry.seq
             built.append((entry, stored))
-        kept = [done for _, done in batch.signatures] + [done for _, done in batch.deliveries]
         try:
             await self._thread.run(
                 self._store.write,
@@ -276,22 +290,22 @@ class Journal:
                 [signed for signed, _ in batch.signatures],
                 [delivery for delivery, _ in batch.deliveries],
             )
-        except Exception as error:
+        except JournalError as error:
             self._trace("journal", "journal.refused", str(self.path), why=str(error))
             for _, stored in built:
                 _fail(stored, error)
-            if not isinstance(error, JournalError):
-                for done in kept:
-                    _fail(done, error)
-                raise
-            if built and kept:  # short of room, what is signed already goes first
+            if built and (batch.signatures or batch.deliveries):  # short of room, what is signed already goes first
                 await self._commit(_Batch([], batch.signatures, batch.deliveries))
                 return
-            for done in kept:
+            for signed, pending in batch.signatures:
+                self._run(pending, self._keep_later(signed, pending, error))
+            for _, done in batch.deliveries:
                 _fail(done, error)
             return
         self._heads, self._seq = heads, seq
-        for done in kept:
+        for signed, pending in batch.signatures:
+            self._release(pending, sign_entry(pending.entry, signed))
+        for _, done in batch.deliveries:
             _succeed(done, None)
         for entry, stored in built:
             pending = Pending(entry, asyncio.get_running_loop().create_future())
@@ -300,54 +314,60 @@ class Journal:
             _succeed(stored, pending)
 
     def _enqueue(self, pending: Pending) -> None:
-        stream = pending.entry.stream
-        self._lanes.setdefault(stream, deque()).append(pending)
-        if stream not in self._lane_tasks and not self._closing:
-            self._lane_tasks[stream] = asyncio.create_task(self._sign_lane(stream), name=f"sign {stream.meter}")
+        lane = self._lanes.setdefault(pending.entry.stream, deque())
+        lane.append(pending)
+        if len(lane) == 1:
+            self._run(pending, self._sign(pending))
 
-    async def _sign_lane(self, stream: Stream) -> None:
-        """Sign one stream in the order of its pages, until nothing is left."""
-        lane = self._lanes[stream]
+    def _run(self, pending: Pending, work: Coroutine[None, None, None]) -> None:
+        """What is done for the first record of a lane; the next one has its turn when this one is released."""
+        if self._closing:
+            work.close()
+        else:
+            stream = pending.entry.stream
+            self._lane_tasks[stream] = asyncio.create_task(work)
+
+    async def _sign(self, pending: Pending) -> None:
+        """Sign a record, again and again until it has worked, and give the signature to the next commit."""
         try:
-            while lane:
-                entry = await self._finish(lane[0])
-                self._release(lane.popleft(), entry)
-            del self._lanes[stream]
+            while True:
+                try:
+                    signed = await self._signer.sign(pending.entry)
+                    break
+                except PlugbenchError as error:
+                    await self._wait_after(error, pending, "token", "token.away")
+            self._nudge().signatures.append((signed, pending))
         except Exception as error:
-            for pending in lane:
-                _fail(pending.signed, error)
+            self._give_up(pending.entry.stream, error)
             raise
-        finally:
-            del self._lane_tasks[stream]
 
-    async def _finish(self, pending: Pending) -> Entry:
-        """Sign and keep, again and again until both have worked."""
-        delay, signed = RETRY_FIRST_S, None
-        while True:
-            try:
-                signed = signed or await self._signer.sign(pending.entry)
-                await self._keep(signed)
-            except PlugbenchError as error:
-                if pending.error is None:
-                    layer, event = ("token", "token.away") if signed is None else ("journal", "journal.waiting")
-                    self._trace(layer, event, pending.entry.stream.meter, page=pending.entry.page, why=str(error))
-                pending.error = error
-                await self._clock.sleep(delay)
-                delay = min(2 * delay, RETRY_MOST_S)
-            else:
-                return sign_entry(pending.entry, signed)
+    async def _keep_later(self, signed: Signed, pending: Pending, error: JournalError) -> None:
+        await self._wait_after(error, pending, "journal", "journal.waiting")
+        self._nudge().signatures.append((signed, pending))
 
-    async def _keep(self, signed: Signed) -> None:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._nudge().signatures.append((signed, future))
-        await future
+    async def _wait_after(self, error: PlugbenchError, pending: Pending, layer: str, event: str) -> None:
+        if pending.error is None:
+            self._trace(layer, event, pending.entry.stream.meter, page=pending.entry.page, why=str(error))
+        pending.error = error
+        await self._clock.sleep(pending.delay)
+        pending.delay = min(2 * pending.delay, RETRY_MOST_S)
+
+    def _give_up(self, stream: Stream, error: Exception) -> None:
+        for pending in self._lanes[stream]:
+            _fail(pending.signed, error)
 
     def _release(self, pending: Pending, entry: Entry) -> None:
+        lane = self._lanes[entry.stream]
+        lane.popleft()
+        if lane:
+            self._run(lane[0], self._sign(lane[0]))
+        else:
+            del self._lanes[entry.stream], self._lane_tasks[entry.stream]
         pending.entry, pending.error = entry, None
         self._trace_entry("journal.signed", entry)
+        for subscriber in self._subscribers:  # by the loop: a fault of theirs is not ours
+            asyncio.get_running_loop().call_soon(subscriber, entry)
         _succeed(pending.signed, entry)
-        for subscriber in self._subscribers:
-            subscriber(entry)
 
     def _trace(self, layer: str, event: str, source: str, **data: object) -> None:
         self._tracer(TraceEvent(self._clock.monotonic(), layer, event, source, data))

@@ -138,6 +138,48 @@ async def test_records_under_way_share_commits(tmp_path: Path) -> None:
     await journal.close()
 
 
+async def test_a_subscriber_that_fails_harms_neither_the_record_nor_the_next_one(tmp_path: Path) -> None:
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context["exception"]))
+    released: list[Entry] = []
+
+    def fail(entry: Entry) -> None:
+        raise RuntimeError(entry.page)
+
+    journal = await open_journal(tmp_path, KeySigner())
+    journal.subscribe(fail)
+    journal.subscribe(released.append)
+    entries = await keep(journal, draft(), draft())
+    assert [entry.page for entry in entries] == ["T1", "T2"]
+    assert [entry.page for entry in released] == ["T1", "T2"]
+    assert [str(fault) for fault in faults] == ["T1", "T2"]
+    await journal.close()
+
+
+async def test_a_fault_of_ours_while_committing_reaches_everybody_who_waits(tmp_path: Path) -> None:
+    class Broken(JournalStore):
+        def write(
+            self,
+            intents: Sequence[Entry] = (),
+            signatures: Sequence[Signed] = (),
+            deliveries: Sequence[Delivery] = (),
+        ) -> None:
+            if signatures:
+                raise RuntimeError("broken")
+            super().write(intents, signatures, deliveries)
+
+    journal = await open_journal(tmp_path, KeySigner(), open_store=Broken.open)
+    pending = await asyncio.gather(journal.store(draft()), journal.store(draft()))
+    late = asyncio.create_task(journal.store(draft()))
+    for waiting in (*(one.signed for one in pending), late):
+        with pytest.raises(RuntimeError, match="broken"):
+            await waiting
+    with pytest.raises(LocalError, match="is closed"):
+        await journal.store(draft())
+    with pytest.raises(RuntimeError, match="broken"):
+        await journal.close()
+
+
 async def test_a_token_that_hangs_for_some_does_not_keep_others_from_being_stored(tmp_path: Path) -> None:
     class Hanging(KeySigner):
         async def sign(self, message: bytes) -> bytes:
