@@ -8,13 +8,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from backends.store.database import Database, StoreError
+from backends.store.locks import lock
 from backends.store.schema import AUDIT, METADATA
 from tests.doubles import ManualClock
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path / 'store.db'}", ManualClock())
+async def database(store_url: str) -> AsyncIterator[Database]:
+    opened = Database(store_url, ManualClock())
     yield opened
     await opened.close()
 
@@ -73,3 +74,32 @@ async def test_only_the_owner_may_read_the_file(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'store.db'}", ManualClock())
     await database.close()
     assert (tmp_path / "store.db").stat().st_mode & 0o077 == 0
+
+
+async def test_no_password_in_an_error() -> None:
+    with pytest.raises(StoreError) as refused:
+        Database("postgresql+psycopg://u:s3cret@127.0.0.1:1/x", ManualClock())
+    assert "s3cret" not in str(refused.value)
+
+
+async def test_a_lock_keeps_others_out_until_the_transaction_ends(store_url: str) -> None:
+    """Read, then write what was read plus one: without the lock some would be lost."""
+    servers = [Database(store_url, ManualClock()) for _ in range(2)]
+
+    def add_one(connection: sa.Connection) -> None:
+        lock(connection, "counter")
+        add(connection, str(count(connection)))
+
+    await asyncio.gather(*(server.write(add_one) for server in servers for _ in range(20)))
+    subjects = await servers[0].read(lambda c: set(c.scalars(sa.select(AUDIT.c.subject))))
+    assert subjects == {str(number) for number in range(40)}
+    for server in servers:
+        await server.close()
+
+
+async def test_two_servers_may_migrate_at_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    servers = await asyncio.gather(*(asyncio.to_thread(Database, url, ManualClock()) for _ in range(2)))
+    for server in servers:
+        assert await server.read(count) == 0
+        await server.close()
