@@ -120,16 +120,16 @@ def our_session(cable: peer.Cable, energy: str, station: Ours) -> tuple[dict[str
 
 def their_session(cable: peer.Cable, folder: Path, energy: str) -> tuple[dict[str, list[float]], float]:
     """One session of the other pair: seconds of everything its vehicle sent, and the memory of both trees."""
-    quiet = {"MESSAGE_LOG_JSON": "false", "PROTOCOLS": "ISO_15118_2", "SECC_ENFORCE_TLS": "false"}
-    with peer.peer_secc(cable, folder, **quiet) as secc:
-        settings = {
+    quiet: dict[str, str] = {"MESSAGE_LOG_JSON": "false", "PROTOCOLS": "ISO_15118_2", "SECC_ENFORCE_TLS": "false"}
+    with peer.peer_secc(cable, folder, None, **quiet) as secc:
+        settings: dict[str, object] = {
             "supportedProtocols": ["ISO_15118_2"],
             "supportedEnergyServices": [energy.upper()],
             "energyTransferMode": "DC_extended" if energy == "dc" else "AC_three_phase_core",
             "useTls": False,
             "chargeLoopCycle": THEIR_LOOPS,
         }
-        with peer.peer_evcc(cable, folder, **settings) as evcc:
+        with peer.peer_evcc(cable, folder, None, **settings) as evcc:
             evcc.wait_for(peer.said("the TCP connection will close in"), "end of the session")
             octets = memory_of(evcc.process.pid) + memory_of(secc.process.pid)
             evcc.stop()

@@ -22,6 +22,7 @@ from v2g.v2gtp import (
     parse_header,
 )
 
+CLEAR_PORT = sdp.UDP_PORT  # station's TCP port of clear copies, see v2g.link.recording
 _SYNC = b"\x01\xfe"
 _TLS_CONTENT_TYPES = range(20, 24)  # RFC 8446 5.1; the second octet of a record is 3
 
@@ -125,6 +126,7 @@ def read_capture(octets: bytes) -> Capture:
         capture.notes.append(f"{cut} packets were captured only in part (snap length)")
     for connection in connections_of(segments):
         _add_connection(capture, connection)
+    _leave_out_copied(capture)
     capture._sort()  # noqa: SLF001 - same module
     return capture
 
@@ -161,6 +163,17 @@ def _add_connection(capture: Capture, connection: Connection) -> None:
         reader = _DirectionReader(capture, f"stream {connection.number}, {sender}", synced=synced)
         for number, time, frame in reader.read(chunks):
             capture.frames.append(CapturedFrame(number, time, connection.number, sender, source, target, frame))
+
+
+def _leave_out_copied(capture: Capture) -> None:
+    """Our own recordings hold what is inside TLS as well, between the same ends but for TCP port 15118."""
+    copied = {frozenset((frame.source, frame.target)) for frame in capture.frames if frame.stream is not None}
+
+    def is_copied(connection: Connection) -> bool:
+        one, other = connection.chunks
+        return bool({frozenset((one, (other[0], CLEAR_PORT))), frozenset((other, (one[0], CLEAR_PORT)))} & copied)
+
+    capture.tls = [each for each in capture.tls if len(each.chunks) != 2 or not is_copied(each)]
 
 
 def _is_v2g(connection: Connection, stations: set[Endpoint]) -> bool:

@@ -25,18 +25,24 @@ from ports.errors import RigError
 REPOSITORY = Path(__file__).parents[2]
 HOME = REPOSITORY / ".peers" / "iso15118"
 PACKAGES = ("iso15118==0.31.2", "aiofile")  # aiofile is imported by its EVCC, and not declared
+PLUGBENCH = (sys.executable, "-m", "plugbench")
 READY_S, SESSION_S = 60.0, 120.0
 
 
 def why_not() -> str:
     """ "" when this machine can run the peer, else what it lacks."""
+    return why_no_namespaces() or ("" if shutil.which("java") else "java is not installed")
+
+
+def why_no_namespaces() -> str:
+    """ "" when cables of namespaces can be made, else what is missing."""
     if os.geteuid() != 0:
         return "network namespaces need root"
-    for program in ("ip", "java"):
-        if not (shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")):
-            return f"{program} is not installed"
-    probe = subprocess.run(["ip", "netns", "add", "plugbench-probe"], capture_output=True, check=False)
-    subprocess.run(["ip", "netns", "delete", "plugbench-probe"], capture_output=True, check=False)
+    if not shutil.which("ip"):
+        return "ip is not installed"
+    name = f"plugbench-probe-{os.getpid()}"
+    probe = subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False)
+    subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
     return "network namespaces cannot be made here" if probe.returncode else ""
 
 
@@ -181,7 +187,7 @@ def _environment(cable: Cable, pki: Path) -> dict[str, str]:
 
 def our_secc(cable: Cable, folder: Path, *words: object) -> Process:
     """Our station, ready."""
-    command = [sys.executable, "-m", "plugbench", "secc", "--interface", cable.interface, "--json", *map(str, words)]
+    command = [*PLUGBENCH, "secc", "--interface", cable.interface, "--json", *map(str, words)]
     process = Process(cable.se, *command, folder=folder, PYTHONPATH=str(REPOSITORY))
     try:
         process.wait_for(said("stop it with"), "start of our SECC", READY_S)
@@ -193,7 +199,7 @@ def our_secc(cable: Cable, folder: Path, *words: object) -> Process:
 
 def our_evcc(cable: Cable, folder: Path, *words: object) -> Process:
     """Our vehicle."""
-    command = [sys.executable, "-m", "plugbench", "evcc", "--interface", cable.interface, "--json", *map(str, words)]
+    command = [*PLUGBENCH, "evcc", "--interface", cable.interface, "--json", *map(str, words)]
     return Process(cable.ev, *command, folder=folder, PYTHONPATH=str(REPOSITORY))
 
 

@@ -15,6 +15,7 @@ from v2g.link.limits import LIMITS, LinkLimits
 from v2g.link.recording import Recorder, no_recording
 from v2g.link.session_trace import trace_session_event
 from v2g.link.tls_channel import TlsChannel, TlsPeer
+from v2g.link.tls_platform import EPHEMERAL_ECDH_CIPHER, STATIC_ECDH, STATIC_ECDH_CIPHER
 from v2g.session.events import Close, Event, Ignored, Received, Send
 from v2g.session.machine import Machine
 
@@ -180,8 +181,15 @@ class Connection(asyncio.Protocol):
     def _tls_failed(self, error: PeerError) -> None:
         self.tls_error = error
         received = error.received if isinstance(error.received, bytes) else error.received.encode()
-        self.trace("tls.failed", received, why=str(error), alert=getattr(error, "alert", ""))
+        self.trace("tls.failed", received, why=f"{error}{self._static_ecdh()}", alert=getattr(error, "alert", ""))
         self._close(str(error))
+
+    def _static_ecdh(self) -> str:
+        """A vehicle that offers the other cipher of ISO 15118-2 only cannot be served: say why."""
+        hello = self._tls.client_hello if self._tls is not None else None
+        if hello is None or STATIC_ECDH_CIPHER not in hello.ciphers or EPHEMERAL_ECDH_CIPHER in hello.ciphers:
+            return ""
+        return f"; {STATIC_ECDH}"
 
     def _flush(self) -> None:
         if self._tls is not None and (octets := self._tls.outgoing()):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ports.trace import TraceEvent
+from v2g.capture import CLEAR_PORT
 from v2g.capture_writer import CaptureWriter
 from v2g.sdp import UDP_PORT
 
@@ -138,7 +139,7 @@ def _writer(file: CaptureWriter, connection: Connection, *, clear: bool) -> Capt
     own = _endpoint(connection.own_name) or (file.station_address, file.station_port)
     peer = _endpoint(connection.peer_name) or (file.vehicle_address, file.vehicle_port)
     vehicle, station = (own, peer) if connection.vehicle else (peer, own)
-    return file.beside(vehicle, (station[0], UDP_PORT) if clear else station, int(clear))
+    return file.beside(vehicle, (station[0], CLEAR_PORT) if clear else station, int(clear))
 
 
 def _endpoint(name: str) -> tuple[IPv6Address, int] | None:

@@ -24,6 +24,7 @@ _SET_STATUS_CALLBACK, _SET_STATUS_TYPE, _GET_STATUS_RESPONSE, _SET_STATUS_RESPON
 _STATUS_OCSP = 1  # openssl/tls1.h TLSEXT_STATUSTYPE_ocsp
 _STAPLE_SENT, _NO_STAPLE, _ACCEPTED = 0, 3, 1  # SSL_TLSEXT_ERR_OK, SSL_TLSEXT_ERR_NOACK; a client's callback: 1
 
+EPHEMERAL_ECDH_CIPHER, STATIC_ECDH_CIPHER = 0xC023, 0xC025  # RFC 5289 section 3.1
 STATIC_ECDH = (
     "ECDH-ECDSA-AES128-SHA256 (static ECDH): OpenSSL removed it in 1.1.0; vehicles that offer nothing else cannot be "
     "served, all others agree on ECDHE-ECDSA-AES128-SHA256"

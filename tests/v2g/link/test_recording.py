@@ -84,6 +84,15 @@ def test_both_sides_of_two_sessions_are_in_the_file(tmp_path, own, tls):
     assert len({f.stream for f in requests}) == 2
 
 
+def test_reading_a_recording_again_shows_each_frame_once(tmp_path):
+    """With keys and the clear copy in one file, nothing has to be decrypted."""
+    found = run(lambda clock: talk(clock, tmp_path, (STATION, VEHICLE), tls=True))
+    (tmp_path / "session.pcapng").write_bytes(found.octets())
+    capture = read_capture_file(tmp_path / "session.pcapng")
+    assert sum(f.frame.payload == b"one" for f in capture.frames) == 4
+    assert capture.notes == []
+
+
 @needs_tshark
 @pytest.mark.parametrize("own", ["station", "vehicle"])
 @pytest.mark.parametrize("tls", [False, True])

@@ -11,6 +11,7 @@ from hil_rigs.real_clock import RealClock
 from ports.errors import PeerError, RigError
 from tests.v2g.link.chains import write_chain
 from tests.v2g.link.doubles import START, Echo, frame, run
+from tests.v2g.test_client_hello import openssl_hello
 from v2g.link.connection import LinkSettings
 from v2g.link.interfaces import LOOPBACK, in_memory
 from v2g.link.limits import LinkLimits
@@ -364,6 +365,21 @@ async def test_a_refused_handshake_shows_the_alert_at_both_ends(it, tmp_path):
     assert "we sent the alert unknown_ca" in str(connection.tls_error)
     failed = next(event for event in it.traced if event.kind == "tls.failed")
     assert "alert unknown ca" in failed.data["why"]
+
+
+@bench()
+async def test_a_vehicle_with_static_ecdh_only_is_told_apart(it, tmp_path):
+    await it.open(policy=TlsPolicy.REQUIRED, tls=station_tls(tmp_path, "A"))
+    reader, writer = await asyncio.open_connection("fe80::5e", it.station.ports()[Security.TLS])
+    hello = openssl_hello()
+    assert hello.count(b"\xc0\x23") == 1
+    writer.write(hello.replace(b"\xc0\x23", b"\xc0\x25"))
+    alert = await reader.read()
+    assert alert == bytes.fromhex("15030300020228")
+    writer.close()
+    failed = next(event for event in it.traced if event.kind == "tls.failed")
+    assert failed.data["alert"] == "handshake_failure"
+    assert "static ECDH): OpenSSL removed it in 1.1.0" in failed.data["why"]
 
 
 @bench()
