@@ -21,6 +21,7 @@ from hil_rigs.resources import ChargerResource, FileKeyResource
 from hil_rigs.resources.signer import Pkcs11Resource
 from hil_rigs.rig import Connector, Rig
 from hil_rigs.rig_file import RigFile
+from hil_rigs.virtual_clock import VirtualClock
 from hil_rigs.wiring.cpo import Backends, build_backends
 from hil_rigs.wiring.metering import Metering, build_metering
 from hil_rigs.wiring.plant import build_plant
@@ -76,7 +77,8 @@ async def open_bench(
         await _register_keys(rig, backends, metering, signer)
         journal_file = folder / "journal.db" if rig.gateway.journal == "auto" else Path(rig.gateway.journal)
         journal = await Journal.open(journal_file, signer, clock, tracer=tracer)
-        forwarder = Forwarder(journal, backends.clients, clock, tracer=tracer)
+        random = clock.fork_random("forwarder") if isinstance(clock, VirtualClock) else None
+        forwarder = Forwarder(journal, backends.clients, clock, random=random, tracer=tracer)
         controller = Controller(
             _identity(rig, clock),
             [_setup(rig, connector, plant, metering) for connector in rig.gateway.connectors],
