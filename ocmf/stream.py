@@ -138,8 +138,9 @@ def _register(stream: list[Record]) -> Iterator[_Hit]:
         context = record.string("PG")[:1]
         for reading in record.readings:
             before = last.get((context, reading.register))
+            usable = reading.kwh is not None and not _is_marked_bad(reading)
             if before is not None:
-                if before.kwh is not None and reading.kwh is not None and reading.kwh < before.kwh:
+                if usable and before.kwh is not None and reading.kwh is not None and reading.kwh < before.kwh:
                     text = f"{reading.register} falls from {before.kwh:f} to {reading.kwh:f} kWh"
                     yield StreamStatus.ROLLBACK, record.string("PG"), text
                 if (
@@ -149,8 +150,13 @@ def _register(stream: list[Record]) -> Iterator[_Hit]:
                     and reading.time < before.time
                 ):
                     yield StreamStatus.ROLLBACK, record.string("PG"), f"time runs back to {reading.time.isoformat()}"
-            if reading.kwh is not None and reading.status == "G":
+            if usable and reading.status == "G":
                 last[(context, reading.register)] = reading
+
+
+def _is_marked_bad(reading: RecordReading) -> bool:
+    """The record itself says that this is not the register's value: the rules of the transaction judge that."""
+    return reading.status not in {"", "G"} or "E" in reading.error_flags
 
 
 def _page_key(record: Record) -> tuple[str, int]:

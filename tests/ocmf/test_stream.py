@@ -10,6 +10,7 @@ from ocmf.container import join, parse
 from ocmf.payload import payload_hash, write_payload
 from ocmf.stream import StreamError, StreamStatus, check_stream
 from ocmf.terms import Tx
+from ports.meter import Quality
 
 CONTINUOUS, GAP, DUPLICATE = StreamStatus.CONTINUOUS, StreamStatus.GAP, StreamStatus.DUPLICATE
 ROLLBACK, FORK = StreamStatus.ROLLBACK, StreamStatus.FORK
@@ -108,6 +109,21 @@ def test_a_restored_backup_is_a_rollback(stream, payload, reading, value, minute
     records = stream(chained=False)
     late = payload(reading(Tx.BEGIN, value, minute), page="T7")
     assert check_stream([*records, as_record(write_payload(late))]).status is ROLLBACK
+
+
+@pytest.mark.parametrize("mark", [{"status": Quality.TIMEOUT}, {"error_flags": "E"}])
+def test_a_value_that_the_record_marks_as_unusable_is_no_rollback(stream, payload, reading, mark):
+    records = stream(chained=False)
+    bad = payload(reading(Tx.BEGIN, "0.000", 90, **mark), page="T7")
+    good = payload(reading(Tx.BEGIN, "9.000", 91), page="T8")
+    assert check_stream([*records, *(as_record(write_payload(one)) for one in (bad, good))]).status is CONTINUOUS
+    fallen = payload(reading(Tx.BEGIN, "8.000", 92), page="T9")  # what was marked is no measure of what follows
+    assert check_stream([*records, *(as_record(write_payload(one)) for one in (bad, good, fallen))]).status is ROLLBACK
+
+
+def test_time_that_runs_back_is_a_rollback_whatever_the_value_is_worth(stream, payload, reading):
+    late = payload(reading(Tx.BEGIN, "9.000", 1, status=Quality.TIMEOUT), page="T7")
+    assert check_stream([*stream(chained=False), as_record(write_payload(late))]).status is ROLLBACK
 
 
 def test_order_of_arrival_does_not_matter(stream):
