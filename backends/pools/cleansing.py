@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from asn1crypto.x509 import Certificate  # type: ignore[import-untyped]
 
 from backends.pools.cascade import ContractRemoval, drop_contracts, plain
+from backends.pools.contract_data import SCHEMAS, answer_of
+from backends.pools.editions import ISO2
 from backends.pools.events import EventKind
 from backends.pools.provisioning_pool import withdraw
 from backends.pools.refusals import Refusal, Refused
@@ -25,8 +28,11 @@ from backends.store.schema import CONTRACTS, PROVISIONING, RECEIVED_EVENTS, SIGN
 from ports.clock import Clock
 from ports.errors import PlugbenchError
 from v2g.certificates import load
+from v2g.exi.codec import decode
+from v2g.exi.errors import ExiError
 
 EVERY_S = 86400
+FIRST_AFTER_S = 300  # a server that has just started has better things to do
 BATCH = 500
 ACTOR = "cleansing"
 RECEIVED_KEPT_S = 7 * 86400
@@ -61,7 +67,8 @@ class Cleansing:
         self._on_change = on_change
 
     async def run(self) -> None:
-        """Once now and then every day, until cancelled."""
+        """Soon and then every day, until cancelled."""
+        await self._clock.sleep(FIRST_AFTER_S)
         while True:
             try:
                 await self.cleanse()
@@ -97,9 +104,10 @@ class Cleansing:
         while True:
             after = sa.select(PROVISIONING).where(columns.pcid_key > last).order_by(columns.pcid_key).limit(BATCH)
             rows = await self._rows(after)
+            roots = await self._all_roots()
             for row in rows:
                 chain = [octets for octets in (row.certificate, row.sub_ca_2, row.sub_ca_1) if octets is not None]
-                if row.valid_to < self._now() or await self._revoked(chain, row.root_id):
+                if row.valid_to < self._now() or await self._revoked(chain, roots):
                     gone += await self._withdraw(row.pcid_key)
             if len(rows) < BATCH:
                 return gone
@@ -107,43 +115,40 @@ class Cleansing:
 
     async def _contracts(self) -> int:
         """Signed variants that have expired or were revoked; a contract goes with its last one."""
-        now, gone = self._now(), 0
-        expired = sa.select(SIGNED_CONTRACTS).where(SIGNED_CONTRACTS.c.valid_to < now).limit(BATCH)
-        while rows := await self._rows(expired):
+        now, gone, last = self._now(), 0, ("", "", "")
+        columns = SIGNED_CONTRACTS.c
+        key = (columns.emaid_key, columns.namespace, columns.cps_root_id)
+        while True:
+            after = sa.select(SIGNED_CONTRACTS).where(sa.tuple_(*key) > last).order_by(*key).limit(BATCH)
+            rows = await self._rows(after)
+            roots = await self._all_roots()
             for row in rows:
-                gone += await self._drop_variant(row, now)
-        return gone
+                if row.valid_to < now or await self._revoked(_contract_chain(row), roots):
+                    gone += await self._drop_variant(row, now)
+            if len(rows) < BATCH:
+                return gone
+            last = (rows[-1].emaid_key, rows[-1].namespace, rows[-1].cps_root_id)
 
     async def _drop_variant(self, row: Any, now: int) -> int:
+        same = SIGNED_CONTRACTS.c.emaid_key == row.emaid_key
         this = (
-            (SIGNED_CONTRACTS.c.emaid_key == row.emaid_key)
+            same
             & (SIGNED_CONTRACTS.c.namespace == row.namespace)
             & (SIGNED_CONTRACTS.c.cps_root_id == row.cps_root_id)
-            & (SIGNED_CONTRACTS.c.valid_to < now)
+            & (SIGNED_CONTRACTS.c.contract_certificate == row.contract_certificate)  # not renewed meanwhile
         )
-        same = SIGNED_CONTRACTS.c.emaid_key == row.emaid_key
 
         def work(connection: sa.Connection) -> int:
             lock(connection, f"emaid:{row.emaid_key}")
+            if connection.execute(sa.select(SIGNED_CONTRACTS.c.stored).where(this)).one_or_none() is None:
+                return 0
             others = sa.select(sa.func.count()).select_from(SIGNED_CONTRACTS).where(same, sa.not_(this))
+            where = CONTRACTS.c.emaid_key == row.emaid_key
             if not connection.execute(others).scalar_one():
-                dropped = drop_contracts(
-                    connection,
-                    CONTRACTS.c.emaid_key == row.emaid_key,
-                    at=now,
-                    actor=ACTOR,
-                    operation="contract.cleanse",
-                )
-                return len(dropped)
-            if connection.execute(SIGNED_CONTRACTS.delete().where(this)).rowcount:
-                record(
-                    connection,
-                    at=now,
-                    actor=ACTOR,
-                    operation="contract.cleanse",
-                    subject=row.emaid_key,
-                    before=plain(row),
-                )
+                return len(drop_contracts(connection, where, at=now, actor=ACTOR, operation="contract.cleanse"))
+            connection.execute(SIGNED_CONTRACTS.delete().where(this))
+            subject, before = row.emaid_key, plain(row)
+            record(connection, at=now, actor=ACTOR, operation="contract.cleanse", subject=subject, before=before)
             return 0
 
         return await self._database.write(work)
@@ -164,19 +169,42 @@ class Cleansing:
             return 0
         return 1
 
-    async def _revoked(self, chain: Sequence[bytes], root_id: str) -> bool:
+    async def _revoked(self, chain: Sequence[bytes], roots: Sequence[Certificate]) -> bool:
         """Only a clear answer counts: an unreachable responder removes nothing."""
-        roots = await self._database.read(lambda connection: of_types(connection, tuple(RootType)))
-        root = next((one.x509 for one in roots if one.id == root_id), None)
-        path = [load(octets) for octets in chain] + ([root] if root is not None else [])
+        path = _path([load(octets) for octets in chain], roots)
         try:
             await self._revocation(path, "")
         except Refused as refused:
             return refused.reason is Refusal.CERTIFICATE_REVOKED
         return False
 
+    async def _all_roots(self) -> Sequence[Certificate]:
+        roots = await self._database.read(lambda connection: of_types(connection, tuple(RootType)))
+        return [root.x509 for root in roots]
+
     async def _rows(self, query: sa.Select[Any]) -> Sequence[Any]:
         return await self._database.read(lambda connection: connection.execute(query).all())
 
     def _now(self) -> int:
         return int(self._clock.now().timestamp())
+
+
+def _path(chain: Sequence[Certificate], roots: Sequence[Certificate]) -> list[Certificate]:
+    """From the leaf, which is the first, to the root as far as it is known; chains come in any order."""
+    path, rest = [chain[0]], [*chain[1:], *roots]
+    while issuer := next((one for one in rest if one.subject == path[-1].issuer), None):
+        path.append(issuer)
+        rest.remove(issuer)
+    return path
+
+
+def _contract_chain(row: Any) -> list[bytes]:
+    """The certificates of a signed variant, leaf first; the leaf alone when its message cannot be read any more."""
+    try:
+        body = answer_of(decode(SCHEMAS[row.namespace], row.message))
+        iso2 = row.namespace == ISO2
+        chain = body.ContractSignatureCertChain if iso2 else body.SignedInstallationData.ContractCertificateChain
+    except (ExiError, AttributeError):
+        LOG.exception("contract %s cannot be read", row.emaid_key)
+        return [row.contract_certificate]
+    return [chain.Certificate, *(chain.SubCertificates.Certificate if chain.SubCertificates else ())]

@@ -92,6 +92,17 @@ async def test_a_revoked_vehicle_goes_and_an_unknown_status_removes_nothing(
     assert await cleansing.cleanse() == Cleansed(vehicles=1)
 
 
+async def test_a_revoked_contract_goes_and_its_vehicle_stays(
+    cleansing: Cleansing, oem: Tree, database: Database, vehicles: ProvisioningPool, revocations: Revocations
+) -> None:
+    await add_contract(database, oem, EMAID, PCID)
+    await add_contract(database, oem, "DE8AACA2B3C4D9", PCID)
+    revocations.revoked.add(EMAID)
+    assert await cleansing.cleanse() == Cleansed(contracts=1)
+    assert await emaids(database) == ["DE8AACA2B3C4D9"]
+    await vehicles.get(PCID, MO)
+
+
 async def test_a_vehicle_stays_while_its_contract_cannot_be_revoked(
     cleansing: Cleansing, oem: Tree, database: Database, clock: ManualClock, mo_ca: MoCa
 ) -> None:
