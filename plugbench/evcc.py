@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 from plugbench.session_show import Show, add_output, password, pki_file, report_features, words
 
 if TYPE_CHECKING:  # imported where they are used: the command has to start fast
+    from ports.clock import Clock
+    from v2g.link.interfaces import Interface
     from v2g.link.tls_settings import VehicleTls
+    from v2g.session.events import PausedSession
     from v2g.session.vehicle_side import ContractCredentials, ProvisioningCredentials, VehicleState
 
 
@@ -29,6 +32,7 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     )
     parser.add_argument("--loops", type=int, default=10, metavar="N", help="charging loops (0: until full)")
     parser.add_argument("--pause", action="store_true", help="end with a pause instead of a stop")
+    parser.add_argument("--resume-after", type=float, metavar="SECONDS", help="pause, and join the session again")
     parser.add_argument("--evcc-id", default="020000000001", metavar="MAC", help="12 hex digits")
     parser.add_argument("--soc", type=int, default=30, metavar="PERCENT")
     parser.add_argument("--voltage", type=float, default=400.0, metavar="V", help="dc: target voltage")
@@ -55,8 +59,37 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 
 async def _run(args: argparse.Namespace) -> int:
     from hil_rigs.real_clock import RealClock
-    from v2g.link.connection import Connection, LinkSettings
     from v2g.link.interfaces import ready_interface
+
+    clock = RealClock()
+    _state(args)  # what is wrong with the options is said before anything is waited for
+    link = await ready_interface(args.interface, clock)
+    with Show(args, clock) as show:
+        try:
+            paused = await _session(args, show, link, clock, pause=args.pause or args.resume_after is not None)
+            if paused is not None and args.resume_after is not None:
+                show.say(f"paused, joining session {paused.session_id.hex()} again in {args.resume_after:g} s")
+                await clock.sleep(args.resume_after)
+                await _session(args, show, link, clock, paused=paused)
+        except asyncio.CancelledError:
+            show.say("interrupted")
+        except BaseException:
+            show.finish()
+            raise
+        return show.finish()
+
+
+async def _session(
+    args: argparse.Namespace,
+    show: Show,
+    link: Interface,
+    clock: Clock,
+    *,
+    pause: bool = False,
+    paused: PausedSession | None = None,
+) -> PausedSession | None:
+    """Drive one session; the paused session when it ended so."""
+    from v2g.link.connection import Connection, LinkSettings
     from v2g.link.sdp_client import TlsWish
     from v2g.link.simple_vehicle import SimpleVehicle
     from v2g.link.vehicle import connect
@@ -64,46 +97,35 @@ async def _run(args: argparse.Namespace) -> int:
     from v2g.session.events import Ended, Event
     from v2g.session.vehicle_side import PAUSE, STOP
 
-    clock = RealClock()
     state = _state(args)
+    recorder = show.recorder()
+    tls = _tls(args, show.key_log)
+    wish = TlsWish(args.tls or ("preferred" if tls is not None else "off"))
+    if wish is not TlsWish.OFF and paused is None:
+        report_features(show)
     machine = EvccSettings(pre_charge_tolerance=args.pre_charge_tolerance, message_times=dict(args.timeout))
-    link = await ready_interface(args.interface, clock)
-    with Show(args, clock) as show:
-        recorder = show.recorder()
-        tls = _tls(args, show.key_log)
-        wish = TlsWish(args.tls or ("preferred" if tls is not None else "off"))
-        if wish is not TlsWish.OFF:
-            report_features(show)
-        vehicle = SimpleVehicle(state, clock, loops=args.loops, wish=PAUSE if args.pause else STOP)
+    vehicle = SimpleVehicle(state, clock, loops=args.loops, wish=PAUSE if pause else STOP)
+    ended: list[Ended] = []
 
-        def make(connection: Connection, now: float) -> Evcc:
-            return Evcc(state, now=now, tls=connection.is_tls, settings=machine)
+    def make(connection: Connection, now: float) -> Evcc:
+        return Evcc(state, now=now, tls=connection.is_tls, settings=machine, paused=paused)
 
-        def on_event(connection: Connection, event: Event) -> None:
-            vehicle.handle(connection, event)
-            if isinstance(event, Ended):
-                show.ended(event.outcome, event.reason, connection.peer_name, tls=connection.is_tls)
+    def on_event(connection: Connection, event: Event) -> None:
+        vehicle.handle(connection, event)
+        if isinstance(event, Ended):
+            ended.append(event)
 
-        settings = LinkSettings(clock, show.event, recorder)
-        try:
-            session = asyncio.ensure_future(
-                connect(
-                    link, settings, make, on_event, wish=wish, tls=tls, settle_s=args.settle, sdp_port=args.sdp_port
-                )
-            )
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, _interrupt, session)
-            connection = await session
-            await connection.closed
-            if connection.tls_error is not None:
-                show.ended("failed", str(connection.tls_error), connection.peer_name, tls=True)
-        except asyncio.CancelledError:
-            show.say("interrupted")
-        except BaseException:
-            show.finish()
-            raise
-        return show.finish()
+    settings = LinkSettings(clock, show.event, recorder)
+    going = asyncio.ensure_future(
+        connect(link, settings, make, on_event, wish=wish, tls=tls, settle_s=args.settle, sdp_port=args.sdp_port)
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _interrupt, going)
+    connection = await going
+    await connection.closed
+    show.closed(connection, ended[0] if ended else None)
+    return ended[0].paused if ended else None
 
 
 def _timeout(text: str) -> tuple[str, float]:

@@ -68,20 +68,26 @@ async def _run(args: argparse.Namespace) -> int:
             report_features(show)
         contract_roots = _contract_roots(args)
         sides: dict[Connection, SimpleStation] = {}
+        ended: dict[Connection, Ended] = {}
 
         def make(connection: Connection, now: float) -> Secc:
             state = _state(args, pnc=policy is not TlsPolicy.OFF)
             state.contract_roots = contract_roots
             sides[connection] = SimpleStation(state, clock, authorize_after_s=args.authorize_after)
-            return Secc(state, now=now, tls=connection.is_tls, settings=SeccSettings(protocols=protocols))
+            connection.closed.add_done_callback(lambda _: closed(connection))
+            # the last paused session sleeps here until a vehicle joins it again
+            paused = next((one.paused for one in reversed(show.ends) if one is not None), None)
+            return Secc(
+                state, now=now, tls=connection.is_tls, settings=SeccSettings(protocols=protocols), paused=paused
+            )
 
         def on_event(connection: Connection, event: Event) -> None:
             sides[connection].handle(connection, event)
             if isinstance(event, Ended):
-                show.ended(event.outcome, event.reason, connection.peer_name, tls=connection.is_tls)
-                connection.closed.add_done_callback(lambda _: forget(connection))
+                ended[connection] = event
 
-        def forget(connection: Connection) -> None:
+        def closed(connection: Connection) -> None:
+            show.closed(connection, ended.pop(connection, None))
             sides.pop(connection, None)
             if args.sessions and len(show.outcomes) >= args.sessions:
                 done.set()

@@ -15,7 +15,9 @@ from ports.trace import TraceEvent
 
 if TYPE_CHECKING:  # imported where they are used: the command has to start fast
     from ports.clock import Clock
+    from v2g.link.connection import Connection
     from v2g.link.recording import Recorder
+    from v2g.session.events import Ended
 
 PASSED = ("terminated", "paused")
 _ARROWS = {("SECC", "v2g.rx"): "EV   ", ("SECC", "v2g.tx"): "  SECC", ("EVCC", "v2g.rx"): "  SECC"}
@@ -38,10 +40,11 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 
 
 class Show(AbstractContextManager["Show"]):
-    """Shows what happens, keeps what is asked for. outcomes: of each session, in order of their ends."""
+    """Shows what happens, keeps what is asked for. outcomes, ends: of each session, in order of their ends."""
 
     def __init__(self, args: argparse.Namespace, clock: Clock) -> None:
         self.outcomes: list[dict[str, Any]] = []
+        self.ends: list[Ended | None] = []
         self._args = args
         self._clock = clock
         self._began = clock.monotonic()
@@ -63,6 +66,8 @@ class Show(AbstractContextManager["Show"]):
 
         if self._args.pcap is None:
             return no_recording
+        if self.recording is not None:
+            return self.recording  # type: ignore[no-any-return]
         _writable(self._args.pcap)
         if self.key_log is None:
             folder = self._files.enter_context(tempfile.TemporaryDirectory())
@@ -77,9 +82,15 @@ class Show(AbstractContextManager["Show"]):
         for sink in self._sinks:
             sink(event)
 
-    def ended(self, outcome: str, reason: str, peer: str, **more: object) -> None:
-        """A session is over."""
-        self.outcomes.append({"outcome": outcome, "reason": reason, "peer": peer, **more})
+    def closed(self, connection: Connection, ended: Ended | None) -> None:
+        """A connection is gone. ended: how its session ended; None when it came to none."""
+        outcome, reason = (ended.outcome, ended.reason) if ended is not None else ("failed", str(connection.tls_error))
+        if connection.crash is not None:
+            outcome, reason = "crashed", f"{type(connection.crash).__name__}: {connection.crash}"
+        self.ends.append(ended)
+        self.outcomes.append(
+            {"outcome": outcome, "reason": reason, "peer": connection.peer_name, "tls": connection.is_tls}
+        )
 
     def say(self, text: str) -> None:
         """A line about the rig."""
@@ -93,7 +104,10 @@ class Show(AbstractContextManager["Show"]):
         if self.recording is not None:
             self._args.pcap.write_bytes(self.recording.octets())
             self._args.pcap.chmod(0o600)
-            self.say(f"{self._args.pcap}: open it with wireshark; it holds the TLS keys of its sessions")
+            keys = self.key_log is not None and self.key_log.is_file() and self.key_log.stat().st_size > 0
+            self.say(
+                f"{self._args.pcap}: open it with wireshark{'; it holds the TLS keys of its sessions' if keys else ''}"
+            )
             if self.recording.left_out:
                 self.say(f"{self._args.pcap}: {self.recording.left_out} octets at the end did not fit and are missing")
         failed = [one for one in self.outcomes if one["outcome"] not in PASSED]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import signal
 import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from hil_rigs.real_clock import RealClock
 from plugbench.__main__ import main
+from plugbench.session_show import Show
 from tests.v2g.link.chains import write_chain
+from v2g.session.events import Ended
 
 PLUGBENCH = [sys.executable, "-m", "plugbench"]
 
@@ -115,6 +120,24 @@ def test_interrupted_in_the_middle_both_sides_say_so():
     assert rest[-1]["sessions"][0]["reason"] == "interrupted"
     assert code == 1
     assert secc.lines[-1]["sessions"][0]["outcome"] == "lost"
+
+
+def test_a_paused_session_is_joined_again():
+    with Secc("--sessions", 2) as secc:
+        vehicle = evcc(secc.port, "--loops", 1, "--resume-after", "0.1")
+        assert secc.finish() == 0
+    assert vehicle.returncode == 0, vehicle.stdout + vehicle.stderr
+    assert "SECC SessionSetupRes  OK_OldSessionJoined" in vehicle.stdout
+    assert [one["outcome"] for one in secc.lines[-1]["sessions"]] == ["paused", "terminated"]
+
+
+def test_a_crash_is_no_pass(capsys):
+    args = argparse.Namespace(json=True, pcap=None, key_log=None, trace=None)
+    connection = SimpleNamespace(crash=KeyError("bug"), peer_name="[::1]:5", is_tls=False, tls_error=None)
+    with Show(args, RealClock()) as show:
+        show.closed(connection, Ended("terminated"))
+        assert show.finish() == 1
+    assert json.loads(capsys.readouterr().out)["sessions"][0]["reason"] == "KeyError: 'bug'"
 
 
 @pytest.mark.parametrize(

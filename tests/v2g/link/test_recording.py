@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-
 import pytest
 
-from hil_rigs.real_clock import RealClock
 from ports.trace import TraceEvent
 from tests.v2g.link.chains import write_chain
 from tests.v2g.link.doubles import START, Echo, frame, run
 from v2g.capture import read_capture
 from v2g.link import recording
 from v2g.link.connection import LinkSettings
-from v2g.link.interfaces import LOOPBACK, in_memory
+from v2g.link.interfaces import in_memory
 from v2g.link.recording import Recording
 from v2g.link.sdp_client import TlsWish
 from v2g.link.sdp_server import TlsPolicy
@@ -26,7 +22,6 @@ from v2g.tshark import read_capture_file
 from v2g.v2gtp import PayloadType
 
 STATION, VEHICLE = in_memory("fe80::5e", "station"), in_memory("fe80::e0", "vehicle")
-needs_tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 
 
 class Talker(Echo):
@@ -93,42 +88,6 @@ def test_reading_a_recording_again_shows_each_frame_once(tmp_path):
     assert capture.notes == []
 
 
-@needs_tshark
-@pytest.mark.parametrize("own", ["station", "vehicle"])
-@pytest.mark.parametrize("tls", [False, True])
-async def test_wireshark_finds_no_flaw(tmp_path, own, tls):
-    found = await talk(RealClock(), tmp_path, (LOOPBACK, LOOPBACK), tls=tls, own=own, sdp_port=0)
-    path = tmp_path / "session.pcapng"
-    path.write_bytes(found.octets())
-    options = ["-o", "tcp.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE"]
-    flaws = tshark(
-        path, *options, "-Y", "_ws.expert.severity >= 0x00600000 || tcp.checksum.status == 0 || _ws.malformed"
-    )
-    assert flaws == ""
-    names = set(tshark(path, "-T", "fields", "-e", "frame.interface_name").split())
-    assert names == ({"wire", "clear"} if tls else {"wire"})
-    if tls:
-        versions = tshark(path, "-Y", "tls.handshake.type == 2", "-T", "fields", "-e", "tls.handshake.ciphersuite")
-        assert versions.split() == ["0xc023"] * 2
-        hello = tshark(path, "-Y", "tls.handshake.type == 1", "-T", "fields", "-e", "tls.handshake.extension.type")
-        assert all("3" in each.split(",") for each in hello.split())  # trusted_ca_keys
-
-
-@needs_tshark
-def test_wireshark_decrypts_with_the_keys_in_the_file(tmp_path):
-    found = run(lambda clock: talk(clock, tmp_path, (STATION, VEHICLE), tls=True))
-    found.key_log = tmp_path / "keys.log"
-    found._entries = [entry for entry in found._entries if not entry.clear]
-    (tmp_path / "wire.pcapng").write_bytes(found.octets())
-    capture = read_capture_file(tmp_path / "wire.pcapng")
-    texts = [f.frame.payload for f in capture.frames if f.frame.payload_type == 0x8001]
-    for stream in (texts[:8], texts[8:]):
-        assert sorted(stream) == sorted([b"one", b"two", b"x" * 5000, b"bye"] * 2)
-    found.key_log = None
-    (tmp_path / "closed.pcapng").write_bytes(found.octets())
-    assert "stays closed" in read_capture_file(tmp_path / "closed.pcapng").notes[0]
-
-
 def test_a_recording_has_an_end(monkeypatch):
     monkeypatch.setattr(recording, "RECORD_LIMIT", 20)
     found = Recording(0.0)
@@ -143,8 +102,3 @@ def test_addresses_that_are_no_ipv6_become_those_of_the_writer():
     found.trace(TraceEvent(1.0, "v2g", "sdp.request", "eth1", {"vehicle": "here"}, b"\x01\xfe\x90\0\0\0\0\x02\x10\0"))
     (captured,) = read_capture(found.octets()).frames
     assert captured.frame.payload == b"\x10\0"
-
-
-def tshark(path, *arguments):
-    command = ["tshark", "-n", "-r", str(path), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from tests.v2g.link.doubles import run
 from tests.v2g.link.test_whole_session import Pair
+from v2g.exi.codec import encode
+from v2g.exi.generated.sap.types import AppProtocolType, supportedAppProtocolReq
 from v2g.link.connection import LinkSettings
 from v2g.link.simple_vehicle import SimpleVehicle
 from v2g.link.vehicle import connect
@@ -181,3 +183,31 @@ def test_anything_may_come_and_the_next_vehicle_is_served(pieces):
     crashes, ended = run(main)
     assert crashes == []
     assert ("EVCC", "terminated") in ended
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_tcp_is_down_five_seconds_after_the_end_whatever_the_vehicle_does(reads):
+    """A vehicle that nobody can talk to, and that keeps its end open."""
+    nobody = AppProtocolType(
+        ProtocolNamespace="urn:nobody", VersionNumberMajor=1, VersionNumberMinor=0, SchemaID=1, Priority=1
+    )
+    request = bytes(Frame(PayloadType.EXI, encode(supportedAppProtocolReq(AppProtocol=[nobody]))))
+
+    async def main(clock):
+        pair = Pair(clock)
+        await pair.open()
+        reader, writer = await plain(pair)
+        if not reads:
+            writer.transport.pause_reading()
+        writer.write(request)
+        await clock.sleep(5)
+        left = len(pair.station.connections)
+        if reads:
+            await reader.read()
+        writer.transport.abort()
+        await pair.station.close()
+        return left, pair
+
+    left, pair = run(main)
+    assert left == 0
+    assert [outcome for who, outcome in pair.ended] == ["failed"]
