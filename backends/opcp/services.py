@@ -12,9 +12,11 @@ from backends.guarded_http import GuardedHttp
 from backends.opcp.error_texts import TEXTS
 from backends.opcp.event_names import API, event_body
 from backends.pki.authorities import CertificateAuthorities
+from backends.pki.certificate_store import revocations
 from backends.pools.cascade import ContractRemoval, RevokeContracts, no_mo_ca
 from backends.pools.cleansing import Cleansing
 from backends.pools.contract_pool import ContractPool
+from backends.pools.contract_rows import no_own_certificates
 from backends.pools.dispatcher import Dispatcher
 from backends.pools.provisioning_pool import ProvisioningPool
 from backends.pools.provisioning_service import FindSigners, MoCa, ProvisioningService, no_signers
@@ -72,7 +74,8 @@ class Services:
         self.removal = ContractRemoval(database, revoke_contracts)
         self.roots = RootPool(database, clock)
         self.provisioning = ProvisioningPool(database, clock, self.trust, self.removal, tracer)
-        self.contracts = ContractPool(database, clock, self.trust, self.removal)
+        own = no_own_certificates if authorities is None else revocations
+        self.contracts = ContractPool(database, clock, self.trust, self.removal, own_revocations=own)
         self.signing = ProvisioningService(
             database, clock, self.trust, self.contracts, find_signers=find_signers, mo_ca=mo_ca
         )

@@ -252,8 +252,12 @@ def paths(connection: sa.Connection, found: Sequence[StoredCertificate]) -> list
     return [chain(connection, one) for one in found]
 
 
+_REVOKED = sa.select(PKI_CERTIFICATES.c.fingerprint, PKI_CERTIFICATES.c.revoked).where(
+    PKI_CERTIFICATES.c.fingerprint.in_(sa.bindparam("fingerprints", expanding=True))
+)
+
+
 def revocations(connection: sa.Connection, fingerprints: Sequence[str]) -> dict[str, int | None]:
     """Of those that are ours: when each was revoked, None = it was not."""
-    t = PKI_CERTIFICATES.c
-    rows = connection.execute(sa.select(t.fingerprint, t.revoked).where(t.fingerprint.in_(fingerprints)))
+    rows = connection.execute(_REVOKED, {"fingerprints": list(fingerprints)})
     return {row.fingerprint: row.revoked for row in rows}

@@ -115,6 +115,8 @@ class RevocationChecker:
         """Of every certificate of a path (leaf first, root last) but the root, which nobody can revoke."""
         pairs = list(pairwise(path))
         local = await self._local([certificate for certificate, _ in pairs], at)
+        if None not in local:
+            return [verdict for verdict in local if verdict is not None]
         return list(
             await asyncio.gather(
                 *(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import sqlalchemy as sa
 from asn1crypto.x509 import Certificate  # type: ignore[import-untyped]
@@ -20,7 +19,7 @@ from backends.pools.contract_data import (
     read_signed_contract_data,
     verify_signed,
 )
-from backends.pools.contract_rows import Contract, Signed, Target
+from backends.pools.contract_rows import Contract, ForVehicle, OwnRevocations, Signed, Target
 from backends.pools.editions import ISO20
 from backends.pools.events import EventKind, contract_body, emit
 from backends.pools.identifiers import emaid_key, pcid_key
@@ -62,14 +61,19 @@ class ContractPool:
         trust: Trust,
         removal: ContractRemoval,
         *,
+        own_revocations: OwnRevocations = rows.no_own_certificates,
         strict: bool = False,
         max_answer: int = 0,
     ) -> None:
-        """strict: of -20 requests, take only the algorithms of -20. max_answer: base64 characters, 0 = as OCPP has."""
+        """own_revocations: what the PKI in the same database says of its certificates.
+
+        strict: of -20 requests, take only the algorithms of -20. max_answer: base64 characters, 0 = as OCPP has.
+        """
         self._database = database
         self._clock = clock
         self._trust = trust
         self._removal = removal
+        self._own_revocations = own_revocations
         self._strict = strict
         self._max_answer = max_answer
 
@@ -90,12 +94,12 @@ class ContractPool:
             pcid = pcid_key(common_name(leaf))
         except Refused as error:
             raise Refused(Refusal.NOTHING_FOR_VEHICLE, str(error)) from error
-        found = await self._database.read(
-            lambda connection: rows.for_vehicle(connection, pcid, request.namespace, self.now())
+        found = await self._database.look_up(
+            lambda connection: rows.for_vehicle(connection, pcid, request.namespace, self.now(), self._own_revocations)
         )
         if found.vehicle is None:
             raise Refused(Refusal.NOTHING_FOR_VEHICLE, "the vehicle is not published", received=pcid)
-        await self._check_vehicle(leaf, request, found.vehicle, found.root)
+        await self._check_vehicle(leaf, request, found)
         chosen = _chosen(found.signed, request)
         deliveries = [
             Delivery(
@@ -111,17 +115,19 @@ class ContractPool:
             await self._database.write(lambda connection: _tell_delivered(connection, told, self.now()))
         return deliveries
 
-    async def _check_vehicle(
-        self, leaf: Certificate, request: InstallationRequest, vehicle: Any, root: Root | None
-    ) -> None:
+    async def _check_vehicle(self, leaf: Certificate, request: InstallationRequest, found: ForVehicle) -> None:
         """The published certificate was verified when it was published: what can change since is asked again."""
+        vehicle = found.vehicle
         subs = tuple(
             _certificate(octets, VEHICLE) for octets in (vehicle.sub_ca_2, vehicle.sub_ca_1) if octets is not None
         )
-        if vehicle.certificate == request.certificate and root is not None:
-            path = (leaf, *subs, root.x509)
+        if vehicle.certificate == request.certificate and vehicle.root is not None:
+            path = (leaf, *subs, _certificate(vehicle.root, VEHICLE))
             check_validity(path, self._clock.now(), VEHICLE)
-            await self._trust.revocation(path, VEHICLE)
+            if any(moment is not None and moment <= self.now() for moment in found.revoked):
+                raise Refused(Refusal.CERTIFICATE_REVOKED, "by the PKI of this ecosystem", field=VEHICLE)
+            if len(found.revoked) < len(path) - 1:  # not all of them are of our own PKI
+                await self._trust.revocation(path, VEHICLE)
             return
         subs = (*(_certificate(octets, VEHICLE) for octets in request.sub_cas), *subs)
         chain = Chain(leaf, subs, CertificateRole.OEM_PROVISIONING, VEHICLE)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from backends.pools.editions import ISO20
 from backends.pools.events import ENABLED, EventKind, emit
 from backends.pools.identifiers import emaid_key
 from backends.pools.refusals import Refusal, Refused
-from backends.pools.root_pool import Root, root_of
+from backends.pools.root_pool import Root
 from backends.store.audit import record
 from backends.store.locks import lock
 from backends.store.schema import CONTRACTS, PROVISIONING, ROOTS, SIGNED_CONTRACTS, WEBHOOK_ENDPOINTS
@@ -70,16 +71,40 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class ForVehicle:
-    """All that an installation request needs. listening: provider ids with an endpoint for deliveries."""
+    """All that an installation request needs.
+
+    vehicle: its row, None when it is unknown: certificates (DER), `public_key_hash`, `root` (DER) of the root pool or
+    None. listening: provider ids with an endpoint for deliveries. revoked: of those certificates of its chain that
+    our own PKI issued, when each was revoked, None = it was not.
+    """
 
     vehicle: Any
-    root: Root | None
-    signed: Sequence[Signed]
-    listening: frozenset[str]
+    signed: Sequence[Signed] = ()
+    listening: frozenset[str] = frozenset()
+    revoked: Sequence[int | None] = ()
 
 
-_VEHICLE = sa.select(PROVISIONING).where(PROVISIONING.c.pcid_key == sa.bindparam("pcid"))
-_ROOT = sa.select(ROOTS).where(ROOTS.c.id == sa.bindparam("root"))
+OwnRevocations = Callable[[sa.Connection, Sequence[str]], Mapping[str, int | None]]
+"""When certificates (SHA-256, hex) were revoked, None = not; those of other PKIs are left out."""
+
+
+def no_own_certificates(_connection: sa.Connection, _fingerprints: Sequence[str]) -> Mapping[str, int | None]:
+    """Where there is no PKI in the database."""
+    return {}
+
+
+_VEHICLE = (
+    sa.select(
+        PROVISIONING.c.certificate,
+        PROVISIONING.c.sub_ca_2,
+        PROVISIONING.c.sub_ca_1,
+        PROVISIONING.c.public_key_hash,
+        ROOTS.c.certificate.label("root"),
+        sa.exists().where(WEBHOOK_ENDPOINTS.c.status == ENABLED).label("anyone_listens"),
+    )
+    .outerjoin(ROOTS, ROOTS.c.id == PROVISIONING.c.root_id)
+    .where(PROVISIONING.c.pcid_key == sa.bindparam("pcid"))
+)
 _SIGNED = (
     sa.select(
         CONTRACTS.c.emaid_key,
@@ -106,20 +131,23 @@ _LISTENING = sa.select(WEBHOOK_ENDPOINTS.c.provider_ids, WEBHOOK_ENDPOINTS.c.ena
 )
 
 
-def for_vehicle(connection: sa.Connection, pcid: str, namespace: str, at: int) -> ForVehicle:
-    """The vehicle, its root, its valid signed contracts (the default first), and who wants to hear of a delivery."""
+def for_vehicle(
+    connection: sa.Connection, pcid: str, namespace: str, at: int, own_revocations: OwnRevocations
+) -> ForVehicle:
+    """The vehicle, its valid signed contracts (the default first), and who wants to hear of a delivery."""
     vehicle = connection.execute(_VEHICLE, {"pcid": pcid}).one_or_none()
     if vehicle is None:
-        return ForVehicle(None, None, (), frozenset())
-    root = connection.execute(_ROOT, {"root": vehicle.root_id}).one_or_none()
+        return ForVehicle(None)
     signed = [_signed(row) for row in connection.execute(_VALID, {"pcid": pcid, "namespace": namespace, "at": at})]
     listening = frozenset(
         provider
-        for row in connection.execute(_LISTENING)
+        for row in (connection.execute(_LISTENING) if vehicle.anyone_listens else ())
         if EventKind.CONTRACT_DELIVERED in row.enabled_events
         for provider in row.provider_ids
     )
-    return ForVehicle(vehicle, None if root is None else root_of(root._asdict()), signed, listening)
+    chain = (vehicle.certificate, vehicle.sub_ca_2, vehicle.sub_ca_1)
+    prints = [hashlib.sha256(octets).hexdigest() for octets in chain if octets is not None]
+    return ForVehicle(vehicle, signed, listening, list(own_revocations(connection, prints).values()))
 
 
 def signed_of(connection: sa.Connection, where: sa.ColumnElement[bool], namespace: str) -> list[Signed]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -136,12 +137,35 @@ def _same_name(one: str, other: str) -> bool:
 
 def answer(stored: bytes, namespace: str, session_id: bytes, at: int, remaining: int = 0) -> bytes:
     """The stored message for this session: neither id, time nor count is signed. at: UTC seconds since 1970."""
+    if namespace == ISO2 and len(session_id) == MAX_SESSION_ID:
+        return _with_session(stored, session_id)
     message: Any = decode(SCHEMAS[namespace], stored)
     message.Header.SessionID = session_id
     if namespace == ISO20:
         message.Header.TimeStamp = at
         message.RemainingContractCertificateChains = remaining
     return encode(message)
+
+
+def _with_session(stored: bytes, session_id: bytes) -> bytes:
+    """A -2 message with another session id of the same length: its bits are replaced, the rest is not looked at."""
+    shift = 8 * len(stored) - _session_end()
+    zeros = ~((1 << 8 * MAX_SESSION_ID) - 1 << shift)
+    return (int.from_bytes(stored) & zeros | int.from_bytes(session_id) << shift).to_bytes(len(stored))
+
+
+@cache
+def _session_end() -> int:
+    """Bits up to the end of the session id, the first value of a message: found where two messages differ."""
+    one, other = (
+        encode(
+            iso2.V2G_Message(
+                Header=iso2.MessageHeaderType(SessionID=bytes(MAX_SESSION_ID - 1) + last), Body=iso2.BodyType()
+            )
+        )
+        for last in (b"\0", b"\1")
+    )
+    return 8 * len(one) - (int.from_bytes(one) ^ int.from_bytes(other)).bit_length() + 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,7 @@ class Ecosystem:
             revoke_contracts=self.own.revoke_all,
             find_signers=self.own.signers,
             mo_ca=self.own,
+            authorities=self.authorities,
             send=self.outside,
         )
 
