@@ -12,6 +12,7 @@ from v2g.session.refusal import Answer, Refusal
 
 if TYPE_CHECKING:
     from v2g.session.secc import Secc
+    from v2g.session.state_table import StateTable
 
 GOOD_ISOLATION = frozenset({"Valid", "Warning", "No_IMD"})
 NOT_CHARGING = frozenset({"EVSE_Shutdown", "EVSE_EmergencyShutdown", "EVSE_Malfunction", "EVSE_NotReady"})
@@ -21,6 +22,7 @@ class DcStation:
     """types: module with the message classes of the protocol."""
 
     types: ModuleType
+    table: StateTable
     secc: Secc
 
     def __init__(self, secc: Secc) -> None:
@@ -31,6 +33,11 @@ class DcStation:
         """A PhysicalValueType."""
         multiplier, integer = scaled(value)
         return self.T.PhysicalValueType(Multiplier=multiplier, Unit=unit, Value=integer)
+
+    def expect_power(self, outcome: str) -> None:
+        """Raise Refusal when a PowerDeliveryReq of this outcome has no place now, as a start during charging."""
+        if not self.table.leads(self.secc.state, "PowerDeliveryReq", outcome):
+            raise Refusal("FAILED_SequenceError", f"PowerDeliveryReq ({outcome}) while state is {self.secc.state!r}")
 
     def dc_status(self, usual: str = "EVSE_Ready") -> Any:
         """DC_EVSEStatus; usual: the status code when the station wishes no other."""

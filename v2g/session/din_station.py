@@ -180,6 +180,7 @@ class DinStation(DcStation):
 
     def power_delivery(self, request: Any, message: Any, now: float) -> Answer | None:  # noqa: ARG002
         on = request.ReadyToChargeState
+        self.expect_power("start" if on else "stop")
         profile: tuple[tuple[int, float], ...] = ()
         if on:
             facts = self.secc.facts

@@ -388,6 +388,7 @@ class Iso2Station(DcStation):
     # -- power
 
     def power_delivery(self, request: Any, message: Any, now: float) -> Answer | None:  # noqa: ARG002
+        self.expect_power(request.ChargeProgress.lower())
         outcome = {"Start": self._start, "Stop": self._stop, "Renegotiate": self._renegotiate}[request.ChargeProgress](
             request
         )

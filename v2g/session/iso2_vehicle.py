@@ -235,13 +235,21 @@ class Iso2Vehicle(DcVehicle):
         if side.mode not in modes:
             raise PeerError(f"the station offers {', '.join(modes)}, the vehicle needs {side.mode}")
         if self.payment not in payments:
-            self.evcc.emit(Tolerated(f"the station does not offer payment by {self.payment}"))
-            self.payment = payments[0]
+            self.payment = self._fallback(payments)
         self.services = [pair for pair in side.services if pair[0] in offered]
         if self.payment == "Contract" and side.certificate_action and CERTIFICATE_SERVICE_ID in offered:
             self.services.append((CERTIFICATE_SERVICE_ID, {"install": 1, "update": 2}[side.certificate_action]))
         self.details = [identifier for identifier, _ in self.services]
         return self.giving_up() or ("detail" if self.details else "select")
+
+    def _fallback(self, payments: tuple[str, ...]) -> str:
+        """Another way to pay. Raises PeerError."""
+        able = ("ExternalPayment",) if self.contract is None else ("ExternalPayment", "Contract")
+        for payment in payments:
+            if payment in able:
+                self.evcc.emit(Tolerated(f"the station does not offer payment by {self.payment}"))
+                return payment
+        raise PeerError(f"the station takes {', '.join(payments)}, the vehicle pays by {self.payment}")
 
     def detailed(self, answer: Any, _message: Any) -> str:  # noqa: ARG002
         return self.giving_up() or ("detail" if self.details else "select")

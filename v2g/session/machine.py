@@ -131,6 +131,9 @@ class Machine:
             self._emit(Ignored(f"no message of {self._channel.schema}: {error}", frame.payload))
             return
         name = message_name(message)
+        if not _is_whole(message):
+            self._emit(Ignored(f"{name} is no V2G_Message with header and body", frame.payload))
+            return
         found = deviations(message)
         self._emit(Received(name, message, found, frame.payload))
         if self.state == CLOSING:
@@ -167,6 +170,14 @@ class Machine:
         self._deaf = True
         received = error.received
         self._emit(Ignored(str(error), received if isinstance(received, bytes) else b""))
+
+
+def _is_whole(message: Any) -> bool:
+    """Whether it is one of the two kinds of messages; any other element of a schema may start a document too."""
+    if isinstance(message, supportedAppProtocolReq | supportedAppProtocolRes):
+        return True
+    inside = getattr(message, "Body", None)
+    return getattr(message, "Header", None) is not None and getattr(inside, "BodyElement", None) is not None
 
 
 def body(message: Any) -> Any:

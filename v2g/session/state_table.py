@@ -46,6 +46,10 @@ class StateTable:
         """Whether a state takes a message."""
         return message in self._found.get(state, ())
 
+    def leads(self, state: str, message: str, outcome: str) -> bool:
+        """Whether a state takes a message with this outcome."""
+        return outcome in self._found.get(state, {}).get(message, {})
+
     def next(self, state: str, message: str, outcome: str) -> str:
         """Where it leads. Raises LocalError when the table has no such row."""
         try:
