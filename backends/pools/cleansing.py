@@ -16,7 +16,7 @@ from asn1crypto.x509 import Certificate  # type: ignore[import-untyped]
 from backends.pools.cascade import ContractRemoval, drop_contracts, plain
 from backends.pools.contract_data import SCHEMAS, answer_of
 from backends.pools.editions import ISO2
-from backends.pools.events import EventKind
+from backends.pools.events import WAITING, EventKind
 from backends.pools.provisioning_pool import withdraw
 from backends.pools.refusals import Refusal, Refused
 from backends.pools.root_pool import Root, RootType, of_types, remove
@@ -24,7 +24,7 @@ from backends.pools.trust import RevocationCheck
 from backends.store.audit import record
 from backends.store.database import Database
 from backends.store.locks import lock
-from backends.store.schema import CONTRACTS, PROVISIONING, RECEIVED_EVENTS, SIGNED_CONTRACTS
+from backends.store.schema import CONTRACTS, DELIVERIES, EVENTS, PROVISIONING, RECEIVED_EVENTS, SIGNED_CONTRACTS
 from ports.clock import Clock
 from ports.errors import PlugbenchError
 from v2g.certificates import load
@@ -36,6 +36,8 @@ FIRST_AFTER_S = 300  # a server that has just started has better things to do
 BATCH = 500
 ACTOR = "cleansing"
 RECEIVED_KEPT_S = 7 * 86400
+EVENTS_KEPT_S = 90 * 86400
+_AWAITED = sa.select(DELIVERIES.c.event)
 LOG = logging.getLogger(__name__)
 
 
@@ -80,8 +82,7 @@ class Cleansing:
         """Once. Of several servers on one database each may do it: what is gone is gone."""
         done = Cleansed(await self._roots(), await self._vehicles(), await self._contracts())
         now = self._now()
-        old = RECEIVED_EVENTS.c.at < now - RECEIVED_KEPT_S
-        await self._database.write(lambda connection: connection.execute(RECEIVED_EVENTS.delete().where(old)).rowcount)
+        await self._database.write(lambda connection: forget(connection, now))
         if done != Cleansed():
             self._on_change()
         return done
@@ -187,6 +188,14 @@ class Cleansing:
 
     def _now(self) -> int:
         return int(self._clock.now().timestamp())
+
+
+def forget(connection: sa.Connection, at: int) -> None:
+    """Remove events that everybody has got, or will never get, and old notes of our receivers."""
+    connection.execute(RECEIVED_EVENTS.delete().where(RECEIVED_EVENTS.c.at < at - RECEIVED_KEPT_S))
+    old = sa.select(EVENTS.c.sequence).where(EVENTS.c.created < at - EVENTS_KEPT_S)
+    connection.execute(DELIVERIES.delete().where(DELIVERIES.c.event.in_(old), DELIVERIES.c.state != WAITING))
+    connection.execute(EVENTS.delete().where(EVENTS.c.sequence.in_(old), EVENTS.c.sequence.not_in(_AWAITED)))
 
 
 def _path(chain: Sequence[Certificate], roots: Sequence[Certificate]) -> list[Certificate]:

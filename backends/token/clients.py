@@ -9,10 +9,12 @@ import sqlalchemy as sa
 
 from backends.access import Principal, Role
 from backends.sealing import hash_secret, secret_matches
+from backends.store.audit import record
 from backends.store.schema import CLIENTS
 
 # compared against when the client is unknown, so that the answer takes as long as for a wrong secret
 _NOBODY = hash_secret(secrets.token_urlsafe())
+_SHOWN = [CLIENTS.c[name] for name in ("client_id", "name", "role", "wmis", "provider_ids", "disabled")]
 
 
 def register_client(
@@ -27,19 +29,20 @@ def register_client(
     provider_ids: Sequence[str] = (),
 ) -> None:
     """Add or replace a client; only the hash of the secret is kept. at: seconds since 1970."""
-    connection.execute(CLIENTS.delete().where(CLIENTS.c.client_id == client_id))
-    connection.execute(
-        CLIENTS.insert().values(
-            client_id=client_id,
-            name=name or client_id,
-            role=role.value,
-            wmis=[wmi.upper() for wmi in wmis],
-            provider_ids=[provider.replace("-", "").upper() for provider in provider_ids],
-            secret_hash=hash_secret(secret),
-            created=at,
-            disabled=False,
-        )
-    )
+    same = CLIENTS.c.client_id == client_id
+    before = connection.execute(sa.select(*_SHOWN).where(same)).one_or_none()
+    connection.execute(CLIENTS.delete().where(same))
+    shown = {
+        "client_id": client_id,
+        "name": name or client_id,
+        "role": role.value,
+        "wmis": [wmi.upper() for wmi in wmis],
+        "provider_ids": [provider.replace("-", "").upper() for provider in provider_ids],
+        "disabled": False,
+    }
+    connection.execute(CLIENTS.insert().values(**shown, secret_hash=hash_secret(secret), created=at))
+    old = None if before is None else before._asdict()
+    record(connection, at=at, actor="operator", operation="client.put", subject=client_id, before=old, after=shown)
 
 
 def find_client(connection: sa.Connection, client_id: str, secret: str) -> Principal | None:

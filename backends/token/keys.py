@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc.jwk import KeySet, RSAKey
 
 from backends.sealing import Sealer
+from backends.store.audit import record
 from backends.store.schema import TOKEN_KEYS
 
 RSA_BITS = 2048  # RFC 7518 section 3.3: at least 2048
@@ -58,9 +59,12 @@ def _make_key(connection: sa.Connection, sealer: Sealer, at: int, token_life_s: 
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     sign_until = max(at + SIGN_FOR_S, after + 1)  # the newest key is the one that signs longest
+    kid = hashlib.sha256(public).hexdigest()[:16]
+    made = {"kid": kid, "sign_until": sign_until}
+    record(connection, at=at, actor="token service", operation="token.rotate", subject=kid, after=made)
     connection.execute(
         TOKEN_KEYS.insert().values(
-            kid=hashlib.sha256(public).hexdigest()[:16],
+            kid=kid,
             encrypted_key=sealer.seal(pem, PURPOSE),
             public_key=public,
             created=at,

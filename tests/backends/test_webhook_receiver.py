@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -10,18 +11,31 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.pools.webhook_receiver import WINDOW_S, Receipt, ReceivedEvent, WebhookReceiver, WebhookRefused
 from backends.pools.webhook_signature import signature_headers, signature_holds
 from backends.store.audit import record
 from backends.store.database import Database
+from backends.webhook_receiver import WINDOW_S, Receipt, ReceivedEvent, WebhookReceiver, WebhookRefused
 from tests.backends.pool_doubles import audit_log
 from tests.doubles import ManualClock
+from tests.postgres import as_it_is
 
 SECRET = "secret"
 
 
 def act(connection: sa.Connection, event: ReceivedEvent) -> None:
     record(connection, at=0, actor="receiver", operation=event.kind, subject=event.event_id)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def database(store_url: str, clock: ManualClock) -> AsyncIterator[Database]:
+    opened = Database(store_url, clock, prepare=as_it_is)
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture
