@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
-from json.encoder import encode_basestring
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+import msgspec
 
 from ocmf.obis import parse_register
 from ocmf.terms import CURRENT_TYPES, ERROR_FLAGS, IDENTIFICATION_FLAGS, UNITS, IdType, Level, PointType, Tx
@@ -113,7 +113,7 @@ class Payload:
 def write_payload(payload: Payload) -> bytes:
     """The bytes to sign. Raises PayloadError for content that no verifier would accept."""
     _check(payload)
-    fields: dict[str, JsonValue] = {
+    fields: dict[str, Any] = {
         "FV": lowest_version(payload),
         "GI": payload.gateway_id,
         "GS": payload.gateway_serial,
@@ -139,13 +139,12 @@ def write_payload(payload: Payload) -> bytes:
     if payload.loss is not None:
         fields["LC"] = _loss_fields(payload.loss)
     fields |= {"CT": payload.point_type, "CI": payload.point_id}
-    fields |= payload.vendor
+    fields |= {key: _exact(key, value) for key, value in payload.vendor.items()}
     if payload.previous_hash is not None:
         fields[CHAIN_KEY] = payload.previous_hash
     fields["RD"] = [_reading_fields(reading) for reading in payload.readings]
-    text = _json("payload", fields)
     try:
-        octets = text.encode()
+        octets = _ENCODER.encode(fields)
     except UnicodeEncodeError:
         octets = b""
     if not octets or b"|" in octets:
@@ -180,55 +179,56 @@ def write_time(time: datetime, status: TimeStatus) -> str:
     return f"{text[:19]},{text[20:26]}{text[27:]} {status}"
 
 
-def _reading_fields(reading: PayloadReading) -> dict[str, JsonValue]:
-    fields: dict[str, JsonValue] = {"TM": write_time(reading.time, reading.time_status)}
+def _reading_fields(reading: PayloadReading) -> dict[str, Any]:
+    fields: dict[str, Any] = {"TM": write_time(reading.time, reading.time_status)}
     if reading.tx is not None:
         fields["TX"] = reading.tx
     fields |= {
-        "RV": reading.value,
+        "RV": _exact("RV", reading.value),
         "RI": reading.register,
         "RU": reading.unit,
         "RT": reading.current_type,
     }
     if reading.cumulated_loss is not None:
-        fields["CL"] = reading.cumulated_loss
+        fields["CL"] = _exact("CL", reading.cumulated_loss)
     return fields | {"EF": reading.error_flags, "ST": reading.status}
 
 
-def _loss_fields(loss: LossCompensation) -> dict[str, JsonValue]:
-    fields: dict[str, JsonValue] = {}
+def _loss_fields(loss: LossCompensation) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
     if loss.name is not None:
         fields["LN"] = loss.name
     if loss.identification is not None:
         fields["LI"] = loss.identification
-    return fields | {"LR": loss.resistance, "LU": loss.unit}
+    return fields | {"LR": _exact("LR", loss.resistance), "LU": loss.unit}
 
 
-def _json(key: str, value: JsonValue) -> str:
-    """JSON without white space; decimals as written, which json.dumps cannot do."""
+def _text(value: Any) -> str:
+    """Subclasses of str, which the encoder leaves to us, and nothing else."""
     if isinstance(value, str):
-        return encode_basestring(value)
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int):
         return str(value)
+    raise PayloadError("payload", f"{type(value).__name__} {value!r} cannot be written exactly")
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_text)  # no white space, UTF-8 unescaped
+
+
+def _exact(key: str, value: JsonValue) -> Any:
+    """The value as the encoder writes it exactly: decimals with the digits that they have. Raises PayloadError."""
+    if value is None or isinstance(value, str | int):
+        return value
     if isinstance(value, Decimal):
         if not value.is_finite() or value.adjusted() > 20 or int(value.as_tuple().exponent) < -20:
             raise PayloadError(key, f"{value} is not a number that a register can hold")
-        return f"{value:f}"
+        return msgspec.Raw(f"{value:f}".encode())
     if isinstance(value, list):
-        return f"[{','.join([_json(key, item) for item in value])}]"
+        return [_exact(key, item) for item in value]
     if isinstance(value, dict):
-        return f"{{{','.join([_name(name) + _json(name, item) for name, item in value.items()])}}}"
+        return {name: _exact(name, item) for name, item in value.items()}
     raise PayloadError(key, f"{type(value).__name__} {value!r} cannot be written exactly")
 
 
-@lru_cache(maxsize=256)
-def _name(name: str) -> str:
-    return f"{encode_basestring(name)}:"
-
-
-def _refuse_text(key: str, value: JsonValue) -> None:
+def _refuse_text(key: str, value: Any) -> None:
     """Say which string must not be in a record. Raises PayloadError."""
     if isinstance(value, str):
         if "|" in value:

@@ -140,6 +140,20 @@ def test_time_is_cut_to_the_millisecond():
     )
 
 
+def test_text_may_be_of_a_type_of_its_own_and_nothing_else(payload):
+    class Marked(str):
+        """Text that knows its line, as a parser makes it."""
+
+    assert b'"GI":"name"' in write_payload(payload(gateway_id=Marked("name")))
+    with pytest.raises(PayloadError, match="object"):
+        write_payload(payload(gateway_id=object()))
+
+
+def test_text_is_written_as_json_writes_it(payload):
+    odd = "".join(map(chr, [*range(0x20), *b'"/\\\x7f', 0xE9, 0x2028, 0x1F600]))
+    assert f'"GI":{json.dumps(odd, ensure_ascii=False)}' in write_payload(payload(gateway_id=odd)).decode()
+
+
 _TEXT = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="|"), max_size=30)
 _VALUES = st.decimals(min_value=0, max_value=10**9, places=4)
 
