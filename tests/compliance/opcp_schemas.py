@@ -53,6 +53,11 @@ STATUSES: Mapping[tuple[str, str, str], Mapping[str, str]] = {
         "401": "all other operations list it",
         "403": "for the administrator only",
     },
+    ("ccp", "/v1/ccp/signedContractData/{pcid}", "get"): {
+        "400": "not a PCID: as every other operation with one",
+        "401": "all other operations list it",
+        "403": "a vehicle of another OEM: as every other operation with a PCID",
+    },
     ("rcp", "/v1/root/ctl", "get"): {"401": "all other operations list it", "403": "all other operations list it"},
 }
 
