@@ -195,7 +195,7 @@ class DinStation(DcStation):
             if not self.switch_power(True, profile):
                 return None
             facts.started = True
-        elif self.secc.facts.power_wanted and not self.switch_power(False):
+        elif self.secc.facts.power_wanted is not None and not self.switch_power(False):
             return None
         body = types.PowerDeliveryResType(ResponseCode="OK", EVSEStatus=self.dc_status())
         return Answer("PowerDeliveryRes", body, "start" if on else "stop")
