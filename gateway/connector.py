@@ -99,11 +99,13 @@ class Connector:
 
     def lead_digitally(self, digital: bool) -> None:
         """A V2G session leads (and shows the pilot's duty itself), or the duty does again."""
-        self._do(self.machine.set_digital(digital), "digital" if digital else "basic")
+        if digital is not self.machine.digital:
+            self._do(self.machine.set_digital(digital), "digital" if digital else "basic")
 
     def want_power(self, wanted: bool) -> None:
         """The V2G session asks for the contactor to be closed, or opened."""
-        self._do(self.machine.set_power_wanted(wanted), "power wanted" if wanted else "power no longer wanted")
+        if wanted is not self.machine.power_wanted:
+            self._do(self.machine.set_power_wanted(wanted), "power wanted" if wanted else "power no longer wanted")
 
     def show_duty(self, per_cent: float) -> None:
         """Show a duty for digital communication; 100 is steady +12 V."""

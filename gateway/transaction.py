@@ -367,16 +367,12 @@ class Machine:
 
     def set_digital(self, digital: bool) -> list[Action]:
         """A V2G session leads from now on, or the pilot's duty does; an open offer is made anew then."""
-        if digital is self.digital:
-            return []
         self.digital, self.power_wanted = digital, False
         offer = [Action.OFFER] if not digital and self.state in {State.OFFERED, State.SUSPENDED} else []
         return offer + self._look_at_pilot()
 
     def set_power_wanted(self, wanted: bool) -> list[Action]:
         """The V2G session asks for power, or no longer."""
-        if wanted is self.power_wanted:
-            return []
         self.power_wanted = wanted
         return self._look_at_pilot()
 
