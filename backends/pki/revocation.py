@@ -233,6 +233,7 @@ async def read_ocsp_response(octets: bytes, certificate: Certificate, issuer: Ce
             if one["cert_id"]["serial_number"].native == certificate.serial_number
         )
         until = single["next_update"].native or at
+        unknown = single["cert_status"].name == "unknown"
         context = ValidationContext(
             trust_roots=[issuer], ocsps=[octets], moment=at, revocation_mode="soft-fail", weak_hash_algos=set()
         )
@@ -243,7 +244,7 @@ async def read_ocsp_response(octets: bytes, certificate: Certificate, issuer: Ce
     except StopIteration:
         raise PeerError("OCSP response is about another certificate", octets) from None
     except (ValidationError, OCSPValidationError) as error:
-        if single["cert_status"].name == "unknown":
+        if unknown:
             return Verdict(Status.UNKNOWN, "the responder does not know the certificate", until)
         failures = "; ".join(str(failure[0]) for failure in getattr(error, "failures", ()))
         raise PeerError(f"OCSP response does not hold: {failures or error.args[0]}", octets) from None
