@@ -48,6 +48,7 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     tls.add_argument("--tls", choices=("off", "preferred", "required"), help="default: preferred with roots, else off")
     tls.add_argument("--root", type=Path, action="append", default=[], metavar="FILE", help="V2G roots to trust")
     tls.add_argument("--trust-any", action="store_true", help="lab: do not verify the station")
+    tls.add_argument("--require-staple", action="store_true", help="refuse a station that sends no OCSP response")
     tls.add_argument("--contract", type=Path, metavar="FILE", help="PEM: contract certificate, then sub-CAs")
     tls.add_argument("--contract-key", type=Path, metavar="FILE", help="its private key")
     tls.add_argument("--install", action="store_true", help="have a contract installed first")
@@ -226,4 +227,4 @@ def _tls(args: argparse.Namespace, key_log: Path | None) -> VehicleTls | None:
     roots = tuple(args.root) or ((root,) if root is not None else ())
     if args.tls == "off" or not (roots or args.trust_any):
         return None
-    return VehicleTls(roots, trust_any=args.trust_any, key_log=key_log)
+    return VehicleTls(roots, trust_any=args.trust_any, require_staple=args.require_staple, key_log=key_log)

@@ -56,11 +56,14 @@ class StationTls:
 class VehicleTls:
     """TLS of a vehicle. roots: V2G roots it trusts (PEM or DER). chain: vehicle certificate, ISO 15118-20 only.
 
-    trust_any: lab only: do not verify the station. named_roots: what trusted_ca_keys names; None names `roots`.
+    trust_any: lab only: do not verify the station. require_staple: refuse a station that sends no OCSP response;
+    one that comes is judged in any case, for the SECC certificate (OpenSSL carries none for sub-CAs).
+    named_roots: what trusted_ca_keys names; None names `roots`.
     """
 
     roots: tuple[Path, ...]
     trust_any: bool = False
+    require_staple: bool = False
     chain: Chain | None = None
     tls13: bool = False
     named_roots: tuple[Path, ...] | None = None

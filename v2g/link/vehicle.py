@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
+from asn1crypto.x509 import Certificate  # type: ignore[import-untyped]
+
+from ports.clock import Clock
 from ports.errors import PeerError, RigError
 from v2g import certificates, sdp
 from v2g.link import tls_platform
 from v2g.link.connection import Connection, LinkSettings
 from v2g.link.interfaces import Interface
 from v2g.link.sdp_client import SETTLE_S, TlsWish, find_station
-from v2g.link.tls_channel import TlsChannel, TlsPeer
+from v2g.link.staple import check_staple
+from v2g.link.tls_channel import TlsChannel
 from v2g.link.tls_settings import VehicleTls, validity_problem, vehicle_context
 from v2g.link.warm_up import warm_up
 from v2g.session.events import Event
@@ -60,16 +63,15 @@ async def connect(
 
     def begin(connection: Connection, now: float) -> Evcc:
         if channel is not None and channel.peer is not None and tls is not None:
-            if settings.clock.is_virtual and not tls.trust_any:
-                _check_validity(channel.peer, settings.clock.now())
+            staple = staples[0] if staples else b""
+            chain = [certificates.load(one) for one in channel.peer.certificates]
             connection.trace(
                 "tls.station",
-                certificates=[
-                    certificates.describe(certificates.load(one).subject) for one in channel.peer.certificates
-                ],
-                ocsp=len(staples[0]) if staples and staples[0] else 0,
-                trusted_ca_keys="sent" if not tls_platform.why_not_reached() else tls_platform.why_not_reached(),
+                certificates=[certificates.describe(one.subject) for one in chain],
+                ocsp=len(staple),
+                trusted_ca_keys=tls_platform.why_not_reached() or "sent",
             )
+            _judge(chain, tls, staple, settings.clock)
         return make(connection, now)
 
     loop = asyncio.get_running_loop()
@@ -93,7 +95,16 @@ def _start(machine: Machine, now: float) -> list[Event]:
     return cast("Evcc", machine).start(now)
 
 
-def _check_validity(peer: TlsPeer, at: datetime) -> None:
-    """In virtual time OpenSSL may not judge by the machine's clock."""
-    if problem := validity_problem([certificates.load(one) for one in peer.certificates], at):
+def _judge(chain: list[Certificate], tls: VehicleTls, staple: bytes, clock: Clock) -> None:
+    """What OpenSSL does not judge. Raises PeerError.
+
+    In virtual time it may not look at the machine's clock; an OCSP response it only hands over.
+    """
+    if tls.trust_any:
+        return
+    if clock.is_virtual and (problem := validity_problem(chain, clock.now())):
         raise PeerError(f"TLS: the station's certificate: {problem}")
+    if tls.require_staple and not staple:
+        raise PeerError("TLS: the station sent no OCSP response for its certificate")  # ISO 15118-2 [V2G2-873]
+    if staple and len(chain) > 1:
+        check_staple(staple, chain[0], chain[1], clock.now())

@@ -44,7 +44,7 @@ def made(letter, curve=ec.SECP256R1, begin=-1, end=9):
     return root, sub, leaf, keys[2], keys[1]
 
 
-def write_chain(folder: Path, letter: str, *, password: str | None = None, staple: bool = False, **how) -> Chain:
+def write_chain(folder: Path, letter: str, *, password: str | None = None, staple: str = "", **how) -> Chain:
     """The files of a chain in a folder."""
     root, sub, leaf, key, sub_key = made(letter, **how)
     pem = leaf.public_bytes(Encoding.PEM) + sub.public_bytes(Encoding.PEM)
@@ -53,7 +53,7 @@ def write_chain(folder: Path, letter: str, *, password: str | None = None, stapl
     (folder / f"{letter}.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, lock))
     (folder / f"{letter}-root.der").write_bytes(root.public_bytes(Encoding.DER))
     if staple:
-        (folder / f"{letter}.ocsp").write_bytes(ocsp_response(leaf, sub, sub_key))
+        (folder / f"{letter}.ocsp").write_bytes(ocsp_response(leaf, sub, sub_key, staple))
     return Chain(
         folder / f"{letter}.pem",
         folder / f"{letter}.key",
@@ -63,10 +63,11 @@ def write_chain(folder: Path, letter: str, *, password: str | None = None, stapl
     )
 
 
-def ocsp_response(leaf, issuer, issuer_key) -> bytes:
+def ocsp_response(leaf, issuer, issuer_key, status) -> bytes:
     now = datetime.now(UTC).replace(microsecond=0)
+    revoked = now - DAY if status == "REVOKED" else None
     builder = ocsp.OCSPResponseBuilder().add_response(
-        leaf, issuer, hashes.SHA1(), ocsp.OCSPCertStatus.GOOD, now - DAY, now + DAY, None, None
+        leaf, issuer, hashes.SHA1(), ocsp.OCSPCertStatus[status], now - DAY, now + DAY, revoked, None
     )
     return (
         builder.responder_id(ocsp.OCSPResponderEncoding.NAME, issuer)

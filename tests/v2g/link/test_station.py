@@ -18,6 +18,7 @@ from v2g.link.limits import LinkLimits
 from v2g.link.sdp_client import NoStationError, TlsWish
 from v2g.link.sdp_server import TlsPolicy
 from v2g.link.station import Station
+from v2g.link.tls_platform import why_not_reached
 from v2g.link.tls_settings import StationTls, VehicleTls
 from v2g.link.vehicle import connect
 from v2g.sdp import SdpResponse, Security
@@ -365,6 +366,33 @@ async def test_a_refused_handshake_shows_the_alert_at_both_ends(it, tmp_path):
     assert "we sent the alert unknown_ca" in str(connection.tls_error)
     failed = next(event for event in it.traced if event.kind == "tls.failed")
     assert "alert unknown ca" in failed.data["why"]
+
+
+@pytest.mark.skipif(bool(why_not_reached()), reason=f"OpenSSL beyond ssl: {why_not_reached()}")
+@pytest.mark.parametrize(
+    ("staple", "required", "problem"),
+    [
+        ("GOOD", True, ""),
+        ("REVOKED", False, "revoked"),
+        ("", True, "sent no OCSP response"),
+        ("", False, ""),
+    ],
+)
+def test_the_staple_is_judged(tmp_path, staple, required, problem):
+    tls = station_tls(tmp_path, "A", staple=staple)
+
+    async def main(clock):
+        it = Bench(clock)
+        await it.open(policy=TlsPolicy.REQUIRED, tls=tls)
+        vehicle = VehicleTls((tls.chains[0].root,), require_staple=required)
+        connection, machines = await it.vehicle(b"bye", wish=TlsWish.REQUIRED, tls=vehicle)
+        await connection.closed
+        await it.station.close()
+        return connection, machines
+
+    connection, machines = run(main)
+    assert bool(machines) == (not problem)
+    assert problem in str(connection.tls_error or "")
 
 
 @bench()

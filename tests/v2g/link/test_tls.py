@@ -134,7 +134,7 @@ def test_an_expired_leaf_is_refused_by_the_vehicle(tmp_path):
 
 @needs_extensions
 def test_a_staple_arrives(tmp_path):
-    chain = write_chain(tmp_path, "S", staple=True)
+    chain = write_chain(tmp_path, "S", staple="GOOD")
     got = []
     Pair(StationTls((chain,)), VehicleTls((chain.root,)), take_staple=got.append).shake()
     assert got == [chain.staple.read_bytes()]
