@@ -9,8 +9,8 @@ from v2g.exi.generated.iso2 import types
 from v2g.session.charge_limits import check_parameters
 from v2g.session.dc_station import NOT_CHARGING
 from v2g.session.events import ParametersWanted, PausedSession
-from v2g.session.iso2_payment import Iso2Payment
 from v2g.session.iso2_refusals import REFUSALS
+from v2g.session.iso2_station_payment import Iso2Payment
 from v2g.session.iso2_station_table import ISO2_STATION
 from v2g.session.physical import number
 from v2g.session.refusal import Answer, Refusal

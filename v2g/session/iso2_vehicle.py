@@ -5,23 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ports.errors import LocalError, PeerError
-from v2g.certificate_profiles import Role
-from v2g.certificates import check_chain, load, public_key
-from v2g.contract_key import ISO2, SealedKey, open_key
+from ports.errors import PeerError
 from v2g.exi.generated.iso2 import types
-from v2g.exi.generated.xmldsig.types import X509IssuerSerialType
-from v2g.session.contract import FIELD
-from v2g.session.dc_vehicle import DcVehicle
-from v2g.session.events import ContractInstalled, PowerState, StationFound, Tolerated
+from v2g.session.events import PowerState, StationFound, Tolerated
+from v2g.session.iso2_vehicle_contract import Iso2Contract
 from v2g.session.iso2_vehicle_table import HALT, ISO2_VEHICLE, PAUSE, RENEGOTIATION, START, TERMINATE
 from v2g.session.physical import number
 from v2g.session.state_table import OK
 from v2g.session.station_side import CERTIFICATE_SERVICE_ID, CHARGE_SERVICE_ID
 from v2g.session.vehicle_side import PAUSE as WISH_PAUSE
-from v2g.session.vehicle_side import ContractCredentials, ProvisioningCredentials
-from v2g.signature_suites import ISO2_SUITES, P256, Sign, signer
-from v2g.xmldsig import SignatureError, sign_message, verify_message
+from v2g.signature_suites import P256
+from v2g.xmldsig import sign_message
 
 if TYPE_CHECKING:
     from v2g.session.evcc import Evcc
@@ -29,7 +23,7 @@ if TYPE_CHECKING:
 PROFILE_ENTRIES = 24  # ISO 15118-2, ChargingProfileType
 
 
-class Iso2Vehicle(DcVehicle):
+class Iso2Vehicle(Iso2Contract):
     """Asks for one session."""
 
     schema = "iso2"
@@ -38,13 +32,9 @@ class Iso2Vehicle(DcVehicle):
 
     def __init__(self, evcc: Evcc) -> None:
         super().__init__(evcc)
-        self.payment = evcc.vehicle.payment
         self.services: list[tuple[int, int | None]] = []
         self.details: list[int] = []
-        self.contract: ContractCredentials | None = evcc.vehicle.contract
-        self.challenge: bytes | None = None
         self.evse_id = ""
-        self.meter: Any = None
         self._builders: dict[str, Callable[[], Any]] = {
             "SessionSetupReq": lambda: types.SessionSetupReqType(EVCCID=evcc.vehicle.evcc_id),
             "ServiceDiscoveryReq": types.ServiceDiscoveryReqType,
@@ -90,7 +80,7 @@ class Iso2Vehicle(DcVehicle):
     def request(self, name: str) -> Any:
         """See `evcc.VehicleMessages`."""
         message = self.message(self._builders[name]())
-        sign = self._signer(name)
+        sign = self.signer_of(name)
         if sign is not None:
             sign_message(message, sign, P256)
         return message
@@ -104,27 +94,6 @@ class Iso2Vehicle(DcVehicle):
         """Whether the vehicle charges with AC."""
         return self.evcc.vehicle.mode.startswith("AC")
 
-    def _signer(self, name: str) -> Sign | None:
-        """Who signs a request; None: nobody."""
-        if name == "AuthorizationReq":
-            return self._contract().sign if self.challenge is not None else None  # the first only ([V2G2-684])
-        if name == "CertificateInstallationReq":
-            return self._provisioning().sign
-        if name == "CertificateUpdateReq":
-            return self._contract().sign
-        return self._contract().sign if name == "MeteringReceiptReq" and self.payment == "Contract" else None
-
-    def _contract(self) -> ContractCredentials:
-        if self.contract is None:
-            raise LocalError("the vehicle is to pay by contract and has none; set VehicleSide.contract")
-        return self.contract
-
-    def _provisioning(self) -> ProvisioningCredentials:
-        credentials = self.evcc.vehicle.provisioning
-        if credentials is None:
-            raise LocalError("installing a contract needs VehicleSide.provisioning")
-        return credentials
-
     # -- requests
 
     def payment_service_selection(self) -> Any:
@@ -135,42 +104,6 @@ class Iso2Vehicle(DcVehicle):
             SelectedPaymentOption=payment,
             SelectedServiceList=types.SelectedServiceListType(SelectedService=services),
         )
-
-    def root_ids(self) -> types.ListOfRootCertificateIDsType:
-        """ListOfRootCertificateIDs."""
-        return types.ListOfRootCertificateIDsType(
-            RootCertificateID=[
-                X509IssuerSerialType(X509IssuerName=name, X509SerialNumber=serial)
-                for name, serial in self.evcc.vehicle.root_ids
-            ]
-        )
-
-    def certificate_installation(self) -> Any:
-        return types.CertificateInstallationReqType(
-            Id="id1",
-            OEMProvisioningCert=self._provisioning().certificate,
-            ListOfRootCertificateIDs=self.root_ids(),
-        )
-
-    def certificate_update(self) -> Any:
-        contract = self._contract()
-        return types.CertificateUpdateReqType(
-            Id="id1",
-            ContractSignatureCertChain=_chain(contract.certificates),
-            eMAID=contract.emaid,
-            ListOfRootCertificateIDs=self.root_ids(),
-        )
-
-    def payment_details(self) -> Any:
-        contract = self._contract()
-        return types.PaymentDetailsReqType(
-            eMAID=contract.emaid, ContractSignatureCertChain=_chain(contract.certificates)
-        )
-
-    def authorization(self) -> Any:
-        if self.challenge is None:
-            return types.AuthorizationReqType()
-        return types.AuthorizationReqType(Id="id1", GenChallenge=self.challenge)
 
     def charge_parameter_discovery(self) -> Any:
         mode: Any = self.evcc.vehicle.mode
@@ -215,11 +148,6 @@ class Iso2Vehicle(DcVehicle):
             EVPowerDeliveryParameter=None if self.is_ac else parameter,
         )
 
-    def metering_receipt(self) -> Any:
-        return types.MeteringReceiptReqType(
-            Id="id1", SessionID=self.evcc.session_id, SAScheduleTupleID=self.schedule, MeterInfo=self.meter
-        )
-
     # -- answers
 
     def set_up(self, answer: Any, _message: Any) -> str:
@@ -262,57 +190,16 @@ class Iso2Vehicle(DcVehicle):
         certificate = any(identifier == CERTIFICATE_SERVICE_ID for identifier, _ in self.services)
         return self.evcc.vehicle.certificate_action if certificate else "contract"
 
-    def installed(self, answer: Any, message: Any) -> str:
-        """Verify who signed, open the key, use the contract from now on."""
-        provider = load(answer.SAProvisioningCertificateChain.Certificate)
-        verify_message(message, public_key(provider), ISO2_SUITES)  # type: ignore[arg-type]
-        side = self.evcc.vehicle
-        if side.v2g_roots is not None and side.civil_time is not None:
-            sub_cas = answer.SAProvisioningCertificateChain.SubCertificates
-            others = [load(octets) for octets in (sub_cas.Certificate if sub_cas else [])]
-            check_chain(provider, others, side.v2g_roots, role=Role.CPS, profile=FIELD, at=side.civil_time)
-        chain = answer.ContractSignatureCertChain
-        sealed = SealedKey(answer.ContractSignatureEncryptedPrivateKey.value, answer.DHpublickey.value)
-        owner: Any = public_key(load(chain.Certificate))
-        key = open_key(ISO2, sealed, self._provisioning().agree, owner)
-        certificates = (chain.Certificate, *(chain.SubCertificates.Certificate if chain.SubCertificates else ()))
-        self.contract = ContractCredentials(answer.eMAID.value, certificates, signer(key))  # type: ignore[arg-type]
-        self.evcc.emit(ContractInstalled(answer.eMAID.value, certificates, key))
-        return OK
-
-    def challenged(self, answer: Any, _message: Any) -> str:
-        self.challenge = answer.GenChallenge
-        if answer.ResponseCode == "OK_CertificateExpiresSoon":
-            self.evcc.emit(Tolerated("the contract certificate expires soon"))
-        return self.giving_up() or OK
-
-    def authorized(self, answer: Any, _message: Any) -> str:
-        self.challenge = None
-        return self.giving_up() or ("finished" if answer.EVSEProcessing == "Finished" else "ongoing")
-
     def parameters_found(self, answer: Any, message: Any) -> str:
         if up := self.giving_up():
             return up
         if answer.EVSEProcessing != "Finished":
             return "ongoing"
         self.offered(answer, message)
-        self._check_tariffs(message)
+        self.check_tariffs(message)
         if self.is_ac:
             return "AC"
         return "DC renegotiated" if self.renegotiating else "DC"
-
-    def _check_tariffs(self, message: Any) -> None:
-        """A tariff whose signature does not verify counts as none."""
-        tuples = message.Body.BodyElement.SASchedules.SAScheduleTuple
-        if self.payment != "Contract" or not any(entry.SalesTariff for entry in tuples):
-            return
-        for octets in self._contract().certificates[1:]:
-            try:
-                verify_message(message, public_key(load(octets)), ISO2_SUITES)  # type: ignore[arg-type]
-            except SignatureError:
-                continue
-            return
-        self.evcc.emit(Tolerated("the signature of the sales tariffs does not verify: they are left out"))
 
     def power_delivered(self, answer: Any, _message: Any) -> str:  # noqa: ARG002
         kind = "AC" if self.is_ac else "DC"
@@ -327,26 +214,12 @@ class Iso2Vehicle(DcVehicle):
     def status_known(self, answer: Any, _message: Any) -> str:
         limit = answer.EVSEMaxCurrent
         self.evcc.emit(PowerState(None, None, None if limit is None else number(limit), answer.MeterInfo))
-        return self._receipt(answer) or self.in_loop(answer.AC_EVSEStatus)
+        return self.receipt(answer) or self.in_loop(answer.AC_EVSEStatus)
 
     def current_demanded(self, answer: Any, _message: Any) -> str:
         self.power_seen(answer)
-        return self._receipt(answer) or self.in_loop(answer.DC_EVSEStatus)
-
-    def _receipt(self, answer: Any) -> str | None:
-        if not answer.ReceiptRequired or answer.MeterInfo is None:
-            return None
-        self.meter = answer.MeterInfo
-        return "receipt"
+        return self.receipt(answer) or self.in_loop(answer.DC_EVSEStatus)
 
     def receipt_taken(self, answer: Any, _message: Any) -> str:
         outcome = self.in_loop(answer.EVSEStatus)
         return ("AC" if self.is_ac else "DC") if outcome == "charge" else outcome
-
-
-def _chain(certificates: tuple[bytes, ...]) -> types.CertificateChainType:
-    sub_cas = list(certificates[1:])
-    return types.CertificateChainType(
-        Certificate=certificates[0],
-        SubCertificates=types.SubCertificatesType(Certificate=sub_cas) if sub_cas else None,
-    )

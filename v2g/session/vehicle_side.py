@@ -18,11 +18,15 @@ RENEGOTIATE = "renegotiate"
 
 @dataclass(frozen=True, slots=True)
 class ContractCredentials:
-    """A contract. certificates: DER, contract certificate first, then its sub-CAs. sign: may ask a token."""
+    """A contract. certificates: DER, contract certificate first, then its sub-CAs. sign: may ask a token.
+
+    agree: the same key's side of a key agreement; only needed for updating the contract.
+    """
 
     emaid: str
     certificates: tuple[bytes, ...] = field(repr=False)
     sign: Sign = field(repr=False)
+    agree: KeyAgreement | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,9 @@ class Pki:
     def credentials(self, leaf: Issued | None = None, emaid: str = EMAID) -> ContractCredentials:
         """The vehicle's contract."""
         leaf = leaf or self.contract
-        return ContractCredentials(emaid, (leaf.der, self.mo_sub_2.der, self.mo_sub_1.der), signer(leaf.key))
+        return ContractCredentials(
+            emaid, (leaf.der, self.mo_sub_2.der, self.mo_sub_1.der), signer(leaf.key), agreement(leaf.key)
+        )
 
     def provisioned(self) -> ProvisioningCredentials:
         """The vehicle's provisioning certificate."""
@@ -55,8 +57,12 @@ class Pki:
         return [load(self.v2g_root.der)]
 
     def installation(self, kind: str = "CertificateInstallationRes") -> bytes:
-        """The backend's answer: a new contract for the vehicle, signed by the provisioning service, as EXI."""
-        sealed = seal_key(ISO2, self.new_contract.key, self.provisioning.key.public_key())
+        """The backend's answer: a new contract for the vehicle, signed by the provisioning service, as EXI.
+
+        The key is for the provisioning certificate, or for the contract certificate that is updated.
+        """
+        recipient = self.provisioning if kind == "CertificateInstallationRes" else self.contract
+        sealed = seal_key(ISO2, self.new_contract.key, recipient.key.public_key())
         body = getattr(t, f"{kind}Type")(
             ResponseCode="OK",
             SAProvisioningCertificateChain=_chain(self.cps, self.cps_sub),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ports.errors import LocalError
 from tests.v2g.session.pair import AutoStation, Pair
 from tests.v2g.session.pki import EMAID, OTHER_EMAID, make_pki
 from tests.v2g.test_certificates import NOW, Issued
@@ -282,3 +283,26 @@ def test_the_signature_of_a_tariff_is_verified(good: bool) -> None:
     (received,) = pair.found(OfferReceived)
     assert received.message.Body.BodyElement.SASchedules.SAScheduleTuple[0].SalesTariff == tariff
     assert pair.ended("vehicle").outcome == "terminated"
+
+
+def test_the_old_contract_opens_the_updated_one() -> None:
+    """Not the provisioning certificate, for which the same answer cannot be opened."""
+    pki = make_pki()
+    pair = Pair(
+        station(services=(CERTIFICATE_SERVICE,)),
+        vehicle(contract=replace(pki.credentials(), agree=pki.provisioned().agree), certificate_action="update"),
+        tls=True,
+    )
+    install(pair, CertificateAnswer(pki.installation("CertificateUpdateRes")))
+    assert pair.found(ContractInstalled) == []
+    assert pair.ended("vehicle").outcome == "failed"
+
+
+def test_an_update_needs_the_old_contracts_key() -> None:
+    pki = make_pki()
+    contract = replace(pki.credentials(), agree=None)
+    pair = Pair(
+        station(services=(CERTIFICATE_SERVICE,)), vehicle(contract=contract, certificate_action="update"), tls=True
+    )
+    with pytest.raises(LocalError, match=r"ContractCredentials\.agree"):
+        install(pair, CertificateAnswer(pki.installation("CertificateUpdateRes")))

@@ -11,7 +11,7 @@ from v2g.exi.errors import ExiError
 from v2g.exi.generated.iso2 import types
 from v2g.session.contract import expires_soon, read_contract
 from v2g.session.events import AuthorizationWanted, CertificateWanted, ReceiptReceived
-from v2g.session.iso2_opening import Iso2Opening
+from v2g.session.iso2_station_opening import Iso2Opening
 from v2g.session.refusal import Answer, Refusal
 from v2g.signature_suites import ISO2_SUITES
 from v2g.xmldsig import SignatureError, verify_message
