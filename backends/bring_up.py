@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import sqlalchemy as sa
+from starlette.applications import Starlette
 
 from backends.access import Principal, Role
 from backends.guarded_http import LOOPBACK, GuardedHttp, Network
@@ -96,6 +97,8 @@ class Running:
     clients_file: Path
     clients: Sequence[Client] = field(repr=False)
     server: HttpServer
+    app: Starlette
+    services: Services
 
 
 @asynccontextmanager
@@ -141,7 +144,7 @@ async def brought_up(plan: Plan, clock: Clock, tracer: Tracer = no_trace) -> Asy
         async with await serve_asgi(app, plan.host, port, ssl=context, clock=clock) as server:
             url = f"{scheme}://{host}:{server.port}"
             modules = [name for name in MODULES if name in plan.modules]
-            yield Running(url, modules, AUDIENCE, plan.folder / "clients.json", clients, server)
+            yield Running(url, modules, AUDIENCE, plan.folder / "clients.json", clients, server, app, services)
     finally:
         await http.close()
         await authorities.close()
