@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from ports.errors import LocalError
 from tests.v2g.session.pair import AutoStation, Pair
 from v2g.session.events import Ignored, PowerWanted, Received, Send
+from v2g.session.fault_page import fault_page
 from v2g.session.faults import FAULTS, KINDS, FaultPlan, read_fault
 from v2g.session.vehicle_side import VehicleState
 from v2g.v2gtp import parse_frame
@@ -21,6 +23,12 @@ def struck(side: str, *faults: dict[str, Any], mode: str = "AC_three_phase_core"
     pair.run()
     assert plan.struck, "the fault never struck"
     return pair
+
+
+def test_the_page_of_faults_is_up_to_date() -> None:
+    page = Path(__file__).parents[3] / "docs" / "session-faults.md"
+    text = page.read_text(encoding="utf-8")
+    assert text == fault_page(), "run python -m v2g.session.fault_page docs/session-faults.md"
 
 
 def test_every_fault_has_a_name_and_a_text() -> None:

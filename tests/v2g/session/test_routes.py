@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.v2g.session import chaos
 from tests.v2g.session.pair import AutoStation, Pair
+from v2g.session.machine import CLOSED, Machine
 from v2g.session.vehicle_side import VehicleState
 
 START = ["supportedAppProtocol", "SessionSetup", "ServiceDiscovery"]
@@ -42,3 +44,50 @@ def test_route_with_payment_at_the_station(route: str) -> None:
     assert pair.ended("vehicle").outcome == pair.ended("station").outcome == "terminated"
     assert pair.refused() == []
     assert not pair.station.power_on
+
+
+class Killed(Exception):
+    """One side is gone."""
+
+
+class Cut(list[tuple[str, str]]):
+    """A trace that ends the session after some messages."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.length = length
+
+    def append(self, entry: tuple[str, str]) -> None:
+        super().append(entry)
+        if len(self) == self.length:
+            raise Killed
+
+
+def of_route(route: str) -> Pair:
+    """A session that has not begun."""
+    station, vehicle, tls = chaos.sides(route)
+    return Pair(station, vehicle, tls=tls)
+
+
+def messages_of(route: str) -> int:
+    """How many messages both sides send in the good session."""
+    pair = of_route(route)
+    pair.run()
+    return len(pair.trace)
+
+
+@pytest.mark.parametrize("killed", ["vehicle", "station"])
+@pytest.mark.parametrize("route", chaos.ROUTES)
+def test_a_side_that_dies_after_any_message_leaves_the_other_ready(route: str, killed: str) -> None:
+    for boundary in range(1, messages_of(route)):
+        pair = of_route(route)
+        pair.trace = Cut(boundary)
+        with pytest.raises(Killed):
+            pair.run()
+        survivor: Machine = pair.secc if killed == "vehicle" else pair.evcc
+        for event in survivor.closed(pair.now):
+            pair.station.follow(event)
+        assert survivor.ended is not None
+        assert survivor.deadline is None
+        assert survivor.state == CLOSED
+        assert (not pair.station.power_on) if killed == "vehicle" else pair.evcc.pilot == "B"
