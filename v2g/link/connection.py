@@ -11,7 +11,8 @@ from typing import Any
 from ports.clock import Clock
 from ports.errors import PeerError
 from ports.trace import TraceEvent, Tracer, no_trace
-from v2g.link.limits import LIMITS, LinkLimits
+from v2g.link.alarm import Alarm
+from v2g.link.limits import LIMITS, LinkLimits, Rate
 from v2g.link.recording import Recorder, no_recording
 from v2g.link.session_trace import trace_session_event
 from v2g.link.tls_channel import TlsChannel, TlsPeer
@@ -23,7 +24,6 @@ HANDSHAKE_LIMIT_S = 18.0
 """TLS has to be up by then: V2G_SECC_CommunicationSetup_Performance_Time (ISO 15118-2 table 110)."""
 FLUSH_LIMIT_S = 2.0
 """A peer that does not read gets so long for our last octets; machines close 2 s after the end, TCP ends at 5 s."""
-_EARLY_S = 1e-3  # timers of the loop and of the clock may differ by so much
 _Step = Callable[[Machine, float], list[Event]]
 
 
@@ -71,12 +71,11 @@ class Connection(asyncio.Protocol):
         self._on_lost = on_lost
         self._tls = tls
         self._transport: asyncio.Transport | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._due = 0.0
+        self._alarm = Alarm(self._clock, self._woken)
         self._busy = False
         self._next: list[_Step] = []
-        self._second, self._frames = 0, 0
-        self._give_up_at: float | None = None
+        self._frames = Rate(settings.clock, settings.limits.frames_per_second)
+        self._given_up = False
 
     # for the owner
 
@@ -119,7 +118,7 @@ class Connection(asyncio.Protocol):
         if self._tls is None:
             self._begin()
         else:
-            self._arm(self._clock.monotonic() + HANDSHAKE_LIMIT_S)
+            self._alarm.set(self._clock.monotonic() + HANDSHAKE_LIMIT_S)
             self._tls_step(self._tls.start)
 
     def data_received(self, data: bytes) -> None:
@@ -136,13 +135,13 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """TCP is gone."""
-        self._disarm()
+        self._alarm.cancel()
         self._transport = None
         self.trace("tcp.closed", peer=self.peer_name, why=str(exc) if exc else "")
         self._settings.record.closed(self, self._clock.monotonic())
         if self.machine is not None:
             self._drive(lambda machine, now: machine.closed(now))
-            self._disarm()
+            self._alarm.cancel()
         if not self.closed.done():
             self.closed.set_result(None)
         self._on_lost(self)
@@ -198,7 +197,7 @@ class Connection(asyncio.Protocol):
     # the machine
 
     def _begin(self) -> None:
-        self._disarm()
+        self._alarm.cancel()
         now = self._clock.monotonic()
         try:
             self.machine = self._make(self, now)
@@ -235,7 +234,7 @@ class Connection(asyncio.Protocol):
             self._busy = False
         deadline = machine.deadline
         if deadline is not None and self._transport is not None and not self._transport.is_closing():
-            self._arm(deadline)
+            self._alarm.set(deadline)
 
     def _do(self, event: Event) -> None:
         if isinstance(event, Send):
@@ -249,12 +248,8 @@ class Connection(asyncio.Protocol):
             self._close(event.reason)
 
     def _count(self) -> None:
-        second = int(self._clock.monotonic())
-        if second != self._second:
-            self._second, self._frames = second, 0
-        self._frames += 1
-        if self._frames == self._settings.limits.frames_per_second + 1:
-            self.trace("tcp.limit", why=f"more than {self._settings.limits.frames_per_second} frames in a second")
+        if self._frames.exceeded() and self._transport is not None and not self._transport.is_closing():
+            self.trace("tcp.limit", why=f"more than {self._frames.per_second} frames in a second")
             self._close("too many frames")
 
     def _crashed(self, error: BaseException) -> None:
@@ -268,34 +263,15 @@ class Connection(asyncio.Protocol):
 
     # time
 
-    def _arm(self, at: float) -> None:
-        """Wake up at a time of the clock; a later timer than asked for is moved, an earlier one asks again."""
-        if self._timer is not None:
-            if self._due <= at:
-                return
-            self._timer.cancel()
-        self._due = at
-        delay = max(0.0, at - self._clock.monotonic())
-        self._timer = asyncio.get_running_loop().call_later(delay, self._woken)
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _woken(self) -> None:
-        self._timer = None
-        now = self._clock.monotonic()
-        if 0 < self._due - now < _EARLY_S:
-            now = self._due
-        if self._give_up_at is not None:
+    def _woken(self, now: float) -> None:
+        if self._given_up:
             if self._transport is not None:
                 self._transport.abort()
         elif self.machine is None:
             self.trace("tls.failed", why=f"no TLS after {HANDSHAKE_LIMIT_S:g} s", alert="")
             self._close("TLS took too long")
         elif self.machine.deadline is not None and self.machine.deadline > now:
-            self._arm(self.machine.deadline)
+            self._alarm.set(self.machine.deadline)
         else:
             self._drive(lambda machine, at: machine.update(at), now)
 
@@ -324,9 +300,9 @@ class Connection(asyncio.Protocol):
             self._flush()
         self.trace("tcp.close", why=reason)
         self._transport.close()
-        self._disarm()
-        self._give_up_at = self._clock.monotonic() + FLUSH_LIMIT_S
-        self._arm(self._give_up_at)
+        self._alarm.cancel()
+        self._given_up = True
+        self._alarm.set(self._clock.monotonic() + FLUSH_LIMIT_S)
 
     def trace(self, kind: str, octets: bytes = b"", **data: Any) -> None:
         """Report something about this connection."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ports.clock import Clock
 from v2g.v2gtp import DEFAULT_LENGTH_LIMIT
 
 
@@ -22,3 +23,20 @@ class LinkLimits:
 
 
 LIMITS = LinkLimits()
+
+
+class Rate:
+    """Counts events in each whole second of a clock."""
+
+    def __init__(self, clock: Clock, per_second: int) -> None:
+        self.per_second = per_second
+        self._clock = clock
+        self._second, self._count = 0, 0
+
+    def exceeded(self) -> bool:
+        """One more event: whether that is one too many in this second."""
+        second = int(self._clock.monotonic())
+        if second != self._second:
+            self._second, self._count = second, 0
+        self._count += 1
+        return self._count > self.per_second

@@ -12,7 +12,7 @@ from ports.errors import PeerError, RigError
 from ports.trace import TraceEvent, Tracer, no_trace
 from v2g import sdp
 from v2g.link.interfaces import Interface, choose_interface
-from v2g.link.limits import LIMITS, LinkLimits
+from v2g.link.limits import LIMITS, LinkLimits, Rate
 
 
 class TlsPolicy(StrEnum):
@@ -53,9 +53,8 @@ class SdpServer(asyncio.DatagramProtocol):
         self.ports = ports
         self._clock = clock
         self._tracer = tracer
-        self._limits = limits
+        self._rate = Rate(clock, limits.sdp_per_second)
         self._transport: asyncio.DatagramTransport | None = None
-        self._second, self._answered = 0, 0
         self.port = 0
 
     @classmethod
@@ -110,10 +109,8 @@ class SdpServer(asyncio.DatagramProtocol):
         if self.link.scope_id and addr[3] and addr[3] != self.link.scope_id:
             return  # another link's
         source = f"[{addr[0]}]:{addr[1]}"
-        if self._too_many():
-            self._trace(
-                "sdp.ignored", data, vehicle=source, why=f"over {self._limits.sdp_per_second} requests a second"
-            )
+        if self._rate.exceeded():
+            self._trace("sdp.ignored", data, vehicle=source, why=f"over {self._rate.per_second} requests a second")
             return
         try:
             request = sdp.parse(data)
@@ -141,13 +138,6 @@ class SdpServer(asyncio.DatagramProtocol):
     def error_received(self, exc: Exception) -> None:
         """The vehicle is gone, or the link."""
         self._trace("sdp.error", b"", why=str(exc))
-
-    def _too_many(self) -> bool:
-        second = int(self._clock.monotonic())
-        if second != self._second:
-            self._second, self._answered = second, 0
-        self._answered += 1
-        return self._answered > self._limits.sdp_per_second
 
     def _trace(self, kind: str, octets: bytes, **data: object) -> None:
         self._tracer(TraceEvent(self._clock.monotonic(), "v2g", kind, self.link.name, data, octets))
