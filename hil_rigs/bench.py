@@ -12,11 +12,13 @@ from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from firmware_sim.circuit import Circuit
+from firmware_sim.vehicle.communication import Communication
 from gateway.authorisation import IdToken, ListEntry, LocalList
 from gateway.controller import Controller
 from gateway.forwarder import Forwarder
 from gateway.journal import Journal
 from gateway.policy import ConnectorSetup, GatewayIdentity, Policy
+from gateway.secc.setup import SeccSetup
 from hil_rigs.resources import ChargerResource, FileKeyResource
 from hil_rigs.resources.signer import Pkcs11Resource
 from hil_rigs.rig import Connector, Rig
@@ -25,7 +27,9 @@ from hil_rigs.virtual_clock import VirtualClock
 from hil_rigs.wiring.cpo import Backends, build_backends
 from hil_rigs.wiring.metering import Metering, build_metering
 from hil_rigs.wiring.plant import build_plant
+from hil_rigs.wiring.run_pki import prepare_pki
 from hil_rigs.wiring.signing import build_signer
+from hil_rigs.wiring.v2g_link import Link, build_links, build_vehicles, secc_setup, tracer_of
 from ocmf.terms import IdType
 from ports.clock import Clock
 from ports.errors import RigError
@@ -55,6 +59,8 @@ class Bench:
     forwarder: Forwarder
     controller: Controller
     journal: Journal
+    links: dict[str, Link]
+    vehicles: dict[str, Communication]
 
 
 @asynccontextmanager
@@ -67,10 +73,13 @@ async def open_bench(
     """
     rig = rig_file.rig
     async with AsyncExitStack() as stack:
-        plant = await stack.enter_async_context(build_plant(rig, clock, tracer))
-        metering = await build_metering(rig, plant, clock, tracer, stack)
         # keys that only this run needs do not stay behind
         private = Path(stack.enter_context(TemporaryDirectory(prefix="plugbench-")))
+        links = await build_links(rig, private, clock)
+        tracer = tracer_of(links, tracer)
+        stack.callback(_write_captures, links, folder)
+        plant = await stack.enter_async_context(build_plant(rig, clock, tracer))
+        metering = await build_metering(rig, plant, clock, tracer, stack)
         signer = build_signer(*_signer_resource(rig), private, clock, tracer, say)
         stack.push_async_callback(signer.close)
         backends = await build_backends(rig, folder, private, clock, tracer, stack)
@@ -79,9 +88,19 @@ async def open_bench(
         journal = await Journal.open(journal_file, signer, clock, tracer=tracer)
         random = clock.fork_random("forwarder") if isinstance(clock, VirtualClock) else None
         forwarder = Forwarder(journal, backends.clients, clock, random=random, tracer=tracer)
+        pki = await prepare_pki(rig, private, clock)
         controller = Controller(
             _identity(rig, clock),
-            [_setup(rig, connector, plant, metering) for connector in rig.gateway.connectors],
+            [
+                _setup(
+                    rig,
+                    connector,
+                    plant,
+                    metering,
+                    secc_setup(rig, connector, links[connector.id], plant, pki, clock) if connector.secc else None,
+                )
+                for connector in rig.gateway.connectors
+            ],
             journal,
             forwarder,
             _local_list(rig),
@@ -90,7 +109,11 @@ async def open_bench(
         )
         stack.push_async_callback(controller.close)
         await controller.start()
-        yield Bench(rig, clock, plant, metering, signer, backends, forwarder, controller, journal)
+        vehicles = build_vehicles(rig, links, plant, pki, clock, tracer)
+        for vehicle in vehicles.values():
+            vehicle.start()
+            stack.push_async_callback(vehicle.close)
+        yield Bench(rig, clock, plant, metering, signer, backends, forwarder, controller, journal, links, vehicles)
 
 
 def _signer_resource(rig: Rig) -> tuple[str, Pkcs11Resource | FileKeyResource]:
@@ -123,20 +146,35 @@ def _identity(rig: Rig, clock: BootClock) -> GatewayIdentity:
     )
 
 
-def _setup(rig: Rig, connector: Connector, plant: Circuit, metering: Metering) -> ConnectorSetup:
+def _setup(
+    rig: Rig, connector: Connector, plant: Circuit, metering: Metering, secc: SeccSetup | None
+) -> ConnectorSetup:
     board = rig.resources[connector.board]
     volts, phases = (board.voltage_v, board.phases) if isinstance(board, ChargerResource) else (230.0, 3)
     rating_kw = Decimal(str(volts)) * phases * Decimal(str(connector.max_current_a)) / 1000
+    is_dc = isinstance(board, ChargerResource) and board.energy == "dc"
+    if isinstance(board, ChargerResource) and is_dc:
+        rating_kw = Decimal(str(board.dc_power_kw))
     return ConnectorSetup(
         control=plant.connectors[connector.id].charger,
         meter=metering.meters[connector.meter],
         point_id=connector.evse_id,
+        current_type="DC" if is_dc else "AC",
+        secc=secc,
         offered_a=connector.max_current_a,
         max_power_kw=rating_kw * HEADROOM,
         policy=Policy(
             sample_s=connector.reading_interval_s, poll_s=max(1.0, connector.reading_interval_s / LIVE_PER_SAMPLE)
         ),
     )
+
+
+def _write_captures(links: dict[str, Link], folder: Path) -> None:
+    """What the links recorded, with the TLS keys of the run: opens in Wireshark as it is."""
+    for link in links.values():
+        file = folder / f"v2g-{link.connector}.pcapng"
+        file.write_bytes(link.recording.octets())
+        file.chmod(0o600)
 
 
 def _local_list(rig: Rig) -> LocalList:

@@ -9,7 +9,41 @@ from msgspec import Meta, Struct
 
 from hil_rigs.resources import Resource
 from hil_rigs.resources.field import RECORD_TEXT, Amperes
+from hil_rigs.resources.secc import SeccSettings
 from hil_rigs.typed_yaml import path_unless
+from v2g.session.faults import (
+    CutExi,
+    CutFrame,
+    Delay,
+    Drop,
+    EventCode,
+    Repeat,
+    ReplaceBits,
+    ReplaceExi,
+    ReplaceField,
+    ReplaceHeader,
+    Silence,
+    SplitFrame,
+    WrongOrder,
+    WrongSession,
+)
+
+V2gFault = (
+    Delay
+    | Drop
+    | Silence
+    | Repeat
+    | ReplaceField
+    | WrongSession
+    | WrongOrder
+    | ReplaceExi
+    | CutExi
+    | ReplaceBits
+    | EventCode
+    | ReplaceHeader
+    | CutFrame
+    | SplitFrame
+)
 
 Zone = Annotated[str, Meta(min_length=1, description="IANA name of the zone of civil time", examples=["Europe/Berlin"])]
 
@@ -53,6 +87,7 @@ class Connector(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reading_interval_s: Annotated[
         float, Meta(ge=1, le=86400, description="seconds between two signed readings of a session")
     ] = 60.0
+    secc: SeccSettings | None = None
 
 
 class Identification(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -109,6 +144,15 @@ class Session(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     charge_for_s: Annotated[float, Meta(gt=0, description="stop after so many seconds of charging")] | None = None
     until_kwh: Annotated[float, Meta(gt=0, description="stop after so much energy")] | None = None
     until_soc: Annotated[float, Meta(gt=0, le=100, description="stop at this state of charge")] | None = None
+    pause_after_s: (
+        Annotated[float, Meta(gt=0, description="the V2G session pauses so long after the first current")] | None
+    ) = None
+    pause_s: Annotated[float, Meta(gt=0, description="so long; then the vehicle wakes the station and goes on")] = 60.0
+    renegotiate_after_s: (
+        Annotated[float, Meta(gt=0, description="the vehicle negotiates anew so long after the first current")] | None
+    ) = None
+    station_faults: Annotated[list[V2gFault], Meta(description="what is broken in the station's messages")] = []
+    vehicle_faults: Annotated[list[V2gFault], Meta(description="what is broken in the vehicle's messages")] = []
 
     def __post_init__(self) -> None:
         """Exactly one end."""

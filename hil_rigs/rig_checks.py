@@ -153,6 +153,31 @@ def limits(rig: Rig) -> Iterator[Finding]:
             )
 
 
+def sessions_that_can_talk(rig: Rig) -> Iterator[Finding]:
+    """DC needs a V2G session at both ends; what only V2G can do needs a vehicle that speaks it."""
+    for number, connector in enumerate(rig.gateway.connectors):
+        board = rig.resources.get(connector.board)
+        if isinstance(board, ChargerResource) and board.energy == "dc" and connector.secc is None:
+            yield ("gateway", "connectors", number), f"{connector.board} delivers DC: expected secc, DC needs V2G"
+    connectors = {connector.id: connector for connector in rig.gateway.connectors}
+    for number, session in enumerate(rig.sessions):
+        vehicle, found = rig.resources.get(session.vehicle), connectors.get(session.connector)
+        if not isinstance(vehicle, VehicleResource) or found is None:
+            continue
+        place, board = ("sessions", number), rig.resources.get(found.board)
+        if isinstance(board, ChargerResource) and board.energy != vehicle.energy:
+            text = f"{session.vehicle} takes {vehicle.energy.upper()}, connector {found.id} delivers"
+            yield (*place, "vehicle"), f"{text} {board.energy.upper()}"
+        if found.secc is not None and found.secc.interface != "virtual" and vehicle.protocol != "none":
+            yield (*place, "vehicle"), f"the vehicle of connector {found.id} comes over {found.secc.interface}"
+        talks = vehicle.protocol != "none" and found.secc is not None
+        for key in ("pause_after_s", "renegotiate_after_s", "station_faults", "vehicle_faults"):
+            if getattr(session, key) and not talks:
+                yield (*place, key), "needs a vehicle with protocol din or iso2, and a connector with secc"
+        if vehicle.auth == "eim" and session.identification == "":
+            yield (*place, "identification"), "expected what is shown at the reader"
+
+
 def explicit_reality(rig: Rig) -> Iterator[Finding]:
     """Whatever is not simulated says so itself, and what is simulated does not claim to be more."""
     for name, found in rig.resources.items():
@@ -199,6 +224,11 @@ def clocks(rig: Rig) -> Iterator[Finding]:
         judged = reality(found, rig)
         if judged.where is not Where.VIRTUAL:
             outside.append(f"{name} is {judged.where}: {judged.why}")
+    outside += [
+        f"connector {connector.id} talks over {connector.secc.interface}"
+        for connector in rig.gateway.connectors
+        if connector.secc is not None and connector.secc.interface != "virtual"
+    ]
     if outside:
         yield (
             ("clock", "mode"),
@@ -229,6 +259,7 @@ CHECKS: tuple[Callable[[Rig], Iterator[Finding]], ...] = (
     models,
     owners,
     limits,
+    sessions_that_can_talk,
     explicit_reality,
     clocks,
     overlaps,

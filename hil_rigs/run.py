@@ -93,6 +93,7 @@ async def _run(
         problems = [f"connector {one.connector}: {one.problem}" for one in sessions if one.problem]
         try:
             async with asyncio.timeout(DELIVERY_S):
+                await asyncio.gather(*(asyncio.shield(pending.signed) for pending in bench.journal.unsigned()))
                 await bench.forwarder.drained()
         except TimeoutError:
             waiting = ", ".join(f"{name}: {count}" for name, count in bench.forwarder.waiting().items() if count)

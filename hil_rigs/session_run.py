@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from firmware_sim.vehicle.evcc_setup import Plan
 from firmware_sim.vehicle.simulated import SimulatedVehicle
 from firmware_sim.vehicle.transitions import Phase
 from firmware_sim.vehicle.wish import Energy, Seconds, ToSoc, Wish
 from gateway.authorisation import IdToken, RefusedError
-from gateway.transaction import State
+from gateway.transaction import ENDING, State
 from hil_rigs.bench import Bench
+from hil_rigs.resources import VehicleResource
 from hil_rigs.rig import Session
+from hil_rigs.wiring.v2g_link import lead_to
 from ocmf.terms import IdType
 from ports.errors import RigError
 
@@ -61,6 +64,7 @@ class _Run:
         self._vehicle: SimulatedVehicle = bench.plant.vehicles[session.vehicle]
         self._point = bench.plant.point(session.connector)
         self._before = self._point.electrical().energy_import_wh
+        self._v2g = bench.vehicles.get(session.vehicle)
         self.transaction_id = ""
         self.problem = ""
 
@@ -70,15 +74,60 @@ class _Run:
     async def charge(self) -> None:
         session, controller = self._session, self._bench.controller
         self._vehicle.want(wish_of(session))
+        self._prepare_v2g()
         self._vehicle.plug_in(self._bench.plant.connectors[session.connector])
         await self._soon("the station to see the vehicle", controller.wait_for(session.connector, State.PLUGGED))
-        controller.authorise(session.connector, self._card())
-        await self._soon("energy to flow", self._vehicle.until(Phase.CHARGING))
+        if not self._has_contract:
+            controller.authorise(session.connector, self._card())
+        await self._soon("energy to flow", self._energy())
         self.transaction_id = next(
             status.transaction_id for status in controller.status() if status.name == session.connector
         )
         limit = LONGEST_S if session.charge_for_s is None else session.charge_for_s + PATIENCE_S
-        await self._within(limit, "the charge to end", self._vehicle.until(Phase.CONNECTED, Phase.UNPLUGGED))
+        limit += session.pause_s if session.pause_after_s is not None else 0.0
+        await self._within(limit, "the charge to end", self._end_of_charge())
+
+    def _prepare_v2g(self) -> None:
+        """Lead the cable's link to the vehicle, with the plan and the faults of this session."""
+        session, link = self._session, self._bench.links.get(self._session.connector)
+        if link is None:
+            return
+        link.break_as(session)
+        if self._v2g is not None:
+            lead_to(self._v2g, link, self._bench.controller)
+            self._v2g.plan = Plan(session.pause_after_s, session.pause_s, session.renegotiate_after_s)
+
+    @property
+    def _has_contract(self) -> bool:
+        resource = self._bench.rig.resources[self._session.vehicle]
+        return isinstance(resource, VehicleResource) and resource.auth == "pnc"
+
+    async def _energy(self) -> None:
+        """Until current flows, or a V2G session has failed before."""
+        charging = asyncio.ensure_future(self._vehicle.until(Phase.CHARGING))
+        failing = asyncio.ensure_future(self._failure())
+        try:
+            await asyncio.wait((charging, failing), return_when=asyncio.FIRST_COMPLETED)
+            if not charging.done():
+                raise RigError(f"connector {self._session.connector}: the V2G session failed: {failing.result()}")
+        finally:
+            charging.cancel()
+            failing.cancel()
+
+    async def _failure(self) -> str:
+        """What went wrong in the vehicle's session; a vehicle that cannot talk never says so."""
+        if self._v2g is None:
+            await asyncio.Event().wait()
+            return ""
+        return await self._v2g.failure()
+
+    async def _end_of_charge(self) -> None:
+        if self._v2g is None or (not self._v2g.outcomes and self._v2g.connection is None):
+            await self._vehicle.until(Phase.CONNECTED, Phase.UNPLUGGED)
+            return
+        await self._v2g.idle()
+        if self._v2g.problem:
+            raise RigError(f"connector {self._session.connector}: the V2G session failed: {self._v2g.problem}")
 
     async def leave(self) -> None:
         session, controller = self._session, self._bench.controller
@@ -87,7 +136,10 @@ class _Run:
             self.problem = f"the connector reports {', '.join(status.faults)}"
         if status.transaction_id:
             self.transaction_id = status.transaction_id
-            controller.authorise(session.connector, self._card())
+            if self._has_contract:
+                controller.stop(session.connector)
+            elif status.state not in ENDING:  # a V2G session ends its transaction by itself
+                controller.authorise(session.connector, self._card())
         try:
             await self._soon(
                 "the transaction to end", controller.wait_for(session.connector, State.PLUGGED, State.FAULTED)

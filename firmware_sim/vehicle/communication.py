@@ -45,6 +45,7 @@ class Communication:
         self._news = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._failed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -71,6 +72,13 @@ class Communication:
     async def idle(self) -> None:
         """Wait until no session is under way or planned."""
         await self._idle.wait()
+
+    async def failure(self) -> str:
+        """Wait until a session fails; why."""
+        while not self.problem:
+            await self._failed.wait()
+            self._failed.clear()
+        return self.problem
 
     # the pilot
 
@@ -185,6 +193,7 @@ class Communication:
 
     def _fail(self, why: str) -> None:
         self.problem = why
+        self._failed.set()
         self._tracer(TraceEvent(self._clock.monotonic(), "session", "evcc.failed", self._vehicle.name, {"why": why}))
 
 

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from hil_rigs.typed_yaml import path_unless
+
 Real = Annotated[bool | None, Meta(description="true: hardware")]
 External = Annotated[bool | None, Meta(description="true: a program outside this run")]
 EnvironmentName = Annotated[
@@ -15,6 +17,16 @@ EnvironmentName = Annotated[
 RECORD_TEXT = r"^[^|\x00-\x1f]+$"
 Amperes = Annotated[float, Meta(gt=0, le=1000)]
 Phases = Annotated[Literal[1, 3], Meta(description="how many phases")]
+EnergyKind = Annotated[Literal["ac", "dc"], Meta(description="what flows through the plug")]
+Auth = Annotated[Literal["eim", "pnc"], Meta(description="eim: a card at the reader; pnc: a contract (Plug & Charge)")]
+PkiFolder = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        description='"auto": a test PKI made by the run; else a folder as `plugbench pki export` writes it',
+        extra=path_unless("auto"),
+    ),
+]
 TcpPort = Annotated[int, Meta(ge=1, le=65535)]
 Curve = Annotated[
     Literal[

@@ -10,6 +10,7 @@ from firmware_sim.vehicle.settings import VehicleSettings
 from hil_rigs.resources import ChargerResource, VehicleResource
 from hil_rigs.rig import Rig
 from ports.clock import Clock
+from ports.dc_supply import DcRating
 from ports.trace import Tracer
 
 
@@ -25,7 +26,12 @@ def build_plant(rig: Rig, clock: Clock, tracer: Tracer) -> Circuit:
         tracer=tracer,
     )
     for name, board in chargers.items():
-        circuit.add_connector(name, ChargerSettings(max_a=board.max_current_a, phases=board.phases), BranchSettings())
+        if board.energy == "dc":  # the cable is fixed to the station
+            settings = ChargerSettings(phases=board.phases, tethered=True)
+            circuit.add_connector(name, settings, BranchSettings(), _rating(board))
+        else:
+            settings = ChargerSettings(max_a=board.max_current_a, phases=board.phases)
+            circuit.add_connector(name, settings, BranchSettings())
     for name, resource in rig.resources.items():
         if isinstance(resource, VehicleResource):
             circuit.add_vehicle(
@@ -35,7 +41,17 @@ def build_plant(rig: Rig, clock: Clock, tracer: Tracer) -> Circuit:
                     soc=resource.soc,
                     max_a=resource.max_current_a,
                     phases=resource.phases,
+                    dc_max_a=resource.dc_max_current_a,
                     cable_a=63 if resource.max_current_a > 32 else 32,
                 ),
             )
     return circuit
+
+
+def _rating(board: ChargerResource) -> DcRating:
+    return DcRating(
+        max_voltage_v=board.dc_voltage_v,
+        min_voltage_v=min(150.0, board.dc_voltage_v),
+        max_current_a=board.max_current_a,
+        max_power_w=board.dc_power_kw * 1000,
+    )

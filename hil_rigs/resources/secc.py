@@ -1,0 +1,43 @@
+"""The SECC of a connector: how the station talks to vehicles."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from hil_rigs.resources.field import Auth, PkiFolder
+
+
+class SeccSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """V2G of one connector. Without it the duty of the pilot says the current, and nobody talks."""
+
+    protocols: Annotated[list[Literal["iso2", "din"]], Meta(min_length=1, description="what is spoken")] = field(
+        default_factory=lambda: ["iso2", "din"]
+    )
+    auth: Annotated[list[Auth], Meta(min_length=1, description="how vehicles may pay")] = field(
+        default_factory=lambda: ["eim"]
+    )
+    tls: Annotated[
+        Literal["off", "offered", "required"],
+        Meta(description="required: never answers that there is none (needed for a station that only takes contracts)"),
+    ] = "off"
+    pki: PkiFolder | None = None
+    interface: Annotated[
+        str,
+        Meta(
+            min_length=1, description='"virtual": to the vehicle of this run; else a network interface of the machine'
+        ),
+    ] = "virtual"
+    communication_s: Annotated[
+        float, Meta(gt=0, le=600, description="AC: without a session so long after 5 % duty, the duty says the current")
+    ] = 20.0
+
+    def __post_init__(self) -> None:
+        """What belongs together."""
+        if self.tls != "off" and self.pki is None:
+            raise ValueError("pki: expected auto or a folder, for TLS")
+        if "pnc" in self.auth and self.tls == "off":
+            raise ValueError("tls: expected offered or required with auth: pnc (a contract is never taken without TLS)")
+        if self.auth == ["pnc"] and self.tls != "required":
+            raise ValueError("tls: expected required where only pnc is taken")
