@@ -102,8 +102,8 @@ class Show(AbstractContextManager["Show"]):
     def finish(self) -> int:
         """Write the capture, print the result; the exit code: 0 all passed, 1 one failed, 3 there was none."""
         if self.recording is not None:
+            self._args.pcap.chmod(0o600)  # before there are keys in it
             self._args.pcap.write_bytes(self.recording.octets())
-            self._args.pcap.chmod(0o600)
             keys = self.key_log is not None and self.key_log.is_file() and self.key_log.stat().st_size > 0
             self.say(
                 f"{self._args.pcap}: open it with wireshark{'; it holds the TLS keys of its sessions' if keys else ''}"

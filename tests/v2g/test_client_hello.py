@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.v2g.link.chains import made
@@ -144,8 +144,22 @@ def test_a_hello_without_extensions():
     assert parse_client_hello(body()) == ClientHello(0x0303, (0xC023,), (0x0303,), (), (), "", None, False, {})
 
 
-@given(st.binary(max_size=80), st.integers(0, 400), st.integers(0, 3))
+MUTATIONS = (st.binary(max_size=80), st.integers(0, 400), st.integers(0, 3))
+
+
+@given(*MUTATIONS)
 def test_mutated_hellos_never_surprise(noise, at, how):
+    mutate(noise, at, how)
+
+
+@pytest.mark.fuzz
+@given(*MUTATIONS)
+@settings(max_examples=200_000)
+def test_mutated_hellos_never_surprise_in_a_long_campaign(noise, at, how):
+    mutate(noise, at, how)
+
+
+def mutate(noise, at, how):
     octets = bytearray(HELLO)
     at %= len(octets)
     if how == 0:

@@ -166,6 +166,17 @@ PIECES = st.lists(
 @given(PIECES)
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 def test_anything_may_come_and_the_next_vehicle_is_served(pieces):
+    send(pieces)
+
+
+@pytest.mark.fuzz
+@given(PIECES)
+@settings(max_examples=20_000, suppress_health_check=[HealthCheck.too_slow])
+def test_anything_may_come_in_a_long_campaign(pieces):
+    send(pieces)
+
+
+def send(pieces):
     async def main(clock):
         crashes = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: crashes.append(context))
