@@ -159,6 +159,8 @@ def check_chain(
         raise LocalError("the moment of a chain check needs a time zone")
     roots = list(roots)
     subject = describe(leaf.subject)
+    if any(root.dump() == leaf.dump() for root in roots):
+        raise CertificateError([Problem(subject, "the leaf is one of the trusted roots")], leaf.dump())
     context = ValidationContext(
         trust_roots=roots,
         other_certs=list(sub_cas),

@@ -166,6 +166,12 @@ def test_without_roots_nothing_is_trusted():
         )
 
 
+def test_a_leaf_that_is_trusted_itself_is_refused():
+    leaf = load(pki()["leaf"].der)
+    with pytest.raises(CertificateError, match="the leaf is one of the trusted roots"):
+        check_chain(leaf, [], [leaf], role=Role.CONTRACT, profile=ISO2_STRICT, at=NOW)
+
+
 def test_a_missing_sub_ca_is_reported():
     with pytest.raises(CertificateError, match="no path"):
         check({name: issued for name, issued in pki().items() if name != "sub2"})
