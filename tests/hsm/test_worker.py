@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from types import SimpleNamespace
 
 import pytest
 from pkcs11 import exceptions
@@ -173,7 +174,8 @@ def test_an_error_keeps_what_was_signed_and_begins_nothing_behind_it(idle):
 
 def test_signatures_of_a_slow_token_are_not_kept_back(idle, monkeypatch):
     times = iter([0, 0.001, 0.002, 0.008, 0.008, 0.020, 0.020, 0.021])
-    monkeypatch.setattr(worker.time, "monotonic", lambda: next(times))
+    monkeypatch.setattr(worker, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    monkeypatch.setattr(worker, "GATHER_S", 0.005)
     idle.session, idle.key = object(), FakeKey()
     signatures, error = ask_to_sign(idle, b"1", b"2", b"3", b"4", b"5")
     assert [len(packet) for packet in signatures] == [3, 1, 1]
