@@ -24,6 +24,7 @@ from v2g.session.physical import number
 from v2g.session.vehicle_side import ContractCredentials
 from v2g.signature_suites import signer
 
+TOGGLING_S = 1.2  # two times 300 ms of C and of B (ISO 15118-3 table 3)
 WAKE_UP_S = 10.0  # a station that was woken shows 5 % duty by then
 
 
@@ -103,6 +104,7 @@ class Communication:
                 return
             await self._clock.sleep(self.plan.pause_s)
             self._vehicle.toggle()
+            await self._clock.sleep(TOGGLING_S)
             if not await self._within(WAKE_UP_S, lambda: self._vehicle.sees_digital_duty):
                 self._fail(f"the station did not wake up within {WAKE_UP_S:g} s")
                 return

@@ -1,4 +1,4 @@
-"""A whole station and a vehicle in virtual time: plant, gateway with its SECC, EVCC, and everything that they report."""
+"""A whole station and a vehicle in virtual time: plant, gateway with SECC, EVCC, and everything that they report."""
 
 from __future__ import annotations
 
@@ -149,6 +149,7 @@ class Bench:
     async def unplug(self) -> None:
         self.vehicle.unplug()
         await self.state(State.AVAILABLE)
+        await self.clock.sleep(0.1)
 
     async def charging(self, within: float = 60.0) -> None:
         await self.soon(self.vehicle.until(Phase.CHARGING), within)
@@ -180,7 +181,7 @@ class Bench:
     def codes(self, name: str) -> list[str]:
         """Response codes of the station's answers of one name."""
         found = [e for e in self.trace if e.kind == "v2g.tx" and e.data.get("message") == name]
-        return [_find(e.data["decoded"], "ResponseCode") for e in found]
+        return [find(e.data["decoded"], "ResponseCode") for e in found]
 
     def told(self, kind: str) -> list[TraceEvent]:
         return [event for event in self.trace if event.kind == kind]
@@ -217,12 +218,12 @@ class Bench:
         return found
 
 
-def _find(decoded: Any, name: str) -> Any:
+def find(decoded: Any, name: str) -> Any:
     if isinstance(decoded, dict):
         for key, value in decoded.items():
             if key == name:
                 return value
-            if (found := _find(value, name)) is not None:
+            if (found := find(value, name)) is not None:
                 return found
     return None
 
