@@ -1,4 +1,4 @@
-"""What the pools cost: an installation request beside the cryptography and coding in it, reads beside a bare route."""
+"""What an installation request costs beside the cryptography and coding in it; a fleet in one process."""
 
 from __future__ import annotations
 
@@ -20,10 +20,6 @@ from urllib.parse import urlsplit
 import msgspec
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric import ec
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from backend_client.opcp import ContractData, Credentials, OpcpClient
 from backends.bring_up import AUDIENCE, Plan, brought_up
@@ -42,12 +38,14 @@ from v2g.exi.generated.xmldsig.types import X509IssuerSerialType
 from v2g.signature_suites import P256, signer
 from v2g.xmldsig import sign_message, verify_message
 
-TITLE = "Pools: installation requests and reads, processor time per request in one process (SQLite)"
+TITLE = "Pools: installation requests, processor time per request (SQLite), and a fleet of 100 000 in one process"
 
 PCID, EMAID = "PLBPROVCERT000001", "DEPLBC00000001"
 ROUNDS, PER_ROUND = 15, 40
 SMALL, LARGE, FLEET = 1_000, 1_000_000, 100_000
 CLIENTS, REQUESTS = 20, 2_000
+CCP = "/v1/ccp/signedContractData"
+LOAD = Path(__file__).parent / "peers" / "http_load.py"
 FILLER = bytes(64)  # in place of certificates and messages of vehicles that nobody asks for
 
 
@@ -71,21 +69,20 @@ class Ecosystem:
 def run(report: Report) -> None:
     """Measure."""
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".pools-benchmark-") as name:
-        asyncio.run(_run(report, Path(name)))
+        _processes(report, asyncio.run(_in_one_process(report, Path(name))))
 
 
-async def _run(report: Report, folder: Path) -> None:
+async def _in_one_process(report: Report, folder: Path) -> Ecosystem:
     clock = RealClock()
     plan = Plan(folder=folder, modules=("token", "rcp", "pcp", "cps", "ccp", "webhooks"))
     report.progress("making a PKI, a vehicle and its contract")
     async with brought_up(plan, clock) as running:
         world = await _vehicle(folder, running.url, clock)
         app = running.app
-        ccp = _Asgi(app, "POST", "/v1/ccp/signedContractData", world.tokens["cpo"], _body(world.request))
+        ccp = _Asgi(app, "POST", CCP, world.tokens["cpo"], _body(world.request))
         await _beside_coding(report, world, ccp)
-        await _reads(report, app, running.services.tokens.check, world)
         await _flat(report, world, ccp)
-    await _processes(report, world)
+    return world
 
 
 async def _beside_coding(report: Report, world: Ecosystem, ccp: _Asgi) -> None:
@@ -98,32 +95,20 @@ async def _beside_coding(report: Report, world: Ecosystem, ccp: _Asgi) -> None:
 
     times = await _interleaved({"ours": ccp, "coding": coding})
     detail = f"{times['ours'] * 1e6:.0f} us beside {times['coding'] * 1e6:.0f} us"
-    report.ratio(
-        "CCP request / verify + decode + encode of its octets",
-        1 / times["ours"],
-        1 / times["coding"],
-        0.3,
-        detail=detail,
-    )
+    name = "CCP request / verify + decode + encode of its octets"
+    report.ratio(name, 1 / times["ours"], 1 / times["coding"], 0.3, detail=detail)
 
 
-async def _reads(report: Report, app: Any, check: Callable[[str], Awaitable[object]], world: Ecosystem) -> None:
-    for what, path, who in (
-        ("PCP: a vehicle", f"/v1/oem/provCerts/{PCID}", "oem"),
-        ("RCP: all roots", "/v1/root/rootCerts", "oem"),
-    ):
-        ours = _Asgi(app, "GET", path, world.tokens[who])
-        body = await ours.body()
+def _load(port: int, request: bytes, clients: int, count: int) -> list[float]:
+    """Seconds of each answer, asked by another process."""
+    command = [sys.executable, str(LOAD), str(port), str(clients), str(count)]
+    seconds: list[float] = json.loads(subprocess.run(command, input=request, stdout=subprocess.PIPE, check=True).stdout)
+    return seconds
 
-        async def bare(request: Request, body: bytes = body) -> Response:
-            await check(request.headers["authorization"].removeprefix("Bearer "))
-            return Response(body, media_type="application/json")
 
-        theirs = _Asgi(Starlette(routes=[Route(path, bare)]), "GET", path, world.tokens[who])
-        times = await _interleaved({"ours": ours, "theirs": theirs})
-        detail = f"{times['ours'] * 1e6:.0f} us beside {times['theirs'] * 1e6:.0f} us"
-        name = f"{what} / bare route with the same token check"
-        report.ratio(name, 1 / times["ours"], 1 / times["theirs"], 0.3, detail=detail)
+def _octets(method: str, path: str, token: str, body: bytes = b"") -> bytes:
+    head = f"{method} {path} HTTP/1.1\r\nHost: pools\r\nContent-Type: application/json\r\n"
+    return f"{head}Authorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 async def _flat(report: Report, world: Ecosystem, ccp: _Asgi) -> None:
@@ -139,13 +124,17 @@ async def _flat(report: Report, world: Ecosystem, ccp: _Asgi) -> None:
     report.ratio(f"CCP request with {LARGE} contracts / with {SMALL}", many, few, ceiling=1.3, detail=detail)
 
 
-async def _processes(report: Report, world: Ecosystem) -> None:
+def _processes(report: Report, world: Ecosystem) -> None:
     """A process of its own with a fleet: start, answers to many at once, memory."""
     engine = sa.create_engine(f"sqlite:///{world.folder / 'pools.db'}")
     with engine.begin() as connection:
-        connection.execute(sa.text("DELETE FROM provisioning WHERE pcid_key >= :key"), {"key": _pcid(FLEET)})
-        connection.execute(sa.text("DELETE FROM signed_contracts WHERE emaid_key >= :key"), {"key": _emaid(FLEET)})
-        connection.execute(sa.text("DELETE FROM contracts WHERE emaid_key >= :key"), {"key": _emaid(FLEET)})
+        for table, key, first, last in (
+            ("provisioning", "pcid_key", _pcid(FLEET), _pcid(LARGE)),
+            ("signed_contracts", "emaid_key", _emaid(FLEET), _emaid(LARGE)),
+            ("contracts", "emaid_key", _emaid(FLEET), _emaid(LARGE)),
+        ):
+            where = sa.text(f"DELETE FROM {table} WHERE {key} BETWEEN :first AND :last")
+            connection.execute(where, {"first": first, "last": last})
     engine.dispose()
     command = [sys.executable, "-m", "plugbench", "backends", "up", "--port", "0", "--json"]
     begin = time.perf_counter()
@@ -156,7 +145,8 @@ async def _processes(report: Report, world: Ecosystem) -> None:
             assert process.stdout is not None
             url = json.loads(process.stdout.readline())["url"]
             report.value("start of the all-in-one process", time.perf_counter() - begin, "s", "aim <= 1.5 s")
-            seconds = await _many(url, world)
+            request = _octets("POST", CCP, world.tokens["cpo"], _body(world.request))
+            seconds = _load(urlsplit(url).port or 80, request, CLIENTS, REQUESTS)
             p99 = statistics.quantiles(seconds, n=100)[98]
             report.value(f"CCP over HTTP, {CLIENTS} clients at once: median", statistics.median(seconds) * 1e3, "ms")
             report.value(f"CCP over HTTP, {CLIENTS} clients at once: p99", p99 * 1e3, "ms", "aim <= 150 ms")
@@ -166,33 +156,6 @@ async def _processes(report: Report, world: Ecosystem) -> None:
             report.value(name, pss / 1024, "MB", f"aim <= 150 MB; modules {', '.join(MODULES)}")
         finally:
             process.terminate()
-
-
-async def _many(url: str, world: Ecosystem) -> list[float]:
-    """Seconds of each request, sent by clients that keep their connections."""
-    place = urlsplit(url)
-    head = (
-        f"POST /v1/ccp/signedContractData HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: application/json\r\n"
-        f"Authorization: Bearer {world.tokens['cpo']}\r\nContent-Length: {len(_body(world.request))}\r\n\r\n"
-    )
-    octets = head.encode() + _body(world.request)
-    seconds: list[float] = []
-
-    async def client() -> None:
-        reader, writer = await asyncio.open_connection(place.hostname, place.port)
-        for _ in range(REQUESTS // CLIENTS):
-            begin = time.perf_counter()
-            writer.write(octets)
-            answer = await reader.readuntil(b"\r\n\r\n")
-            assert answer.startswith(b"HTTP/1.1 200"), answer
-            length = next(line for line in answer.lower().splitlines() if line.startswith(b"content-length"))
-            await reader.readexactly(int(length.partition(b":")[2]))
-            seconds.append(time.perf_counter() - begin)
-        writer.close()
-        await writer.wait_closed()
-
-    await asyncio.gather(*(client() for _ in range(CLIENTS)))
-    return seconds
 
 
 async def _interleaved(sides: dict[str, Callable[[], Awaitable[object]]]) -> dict[str, float]:

@@ -143,7 +143,7 @@ class RevocationChecker:
         def work(connection: sa.Connection) -> dict[str, int | None]:
             return store.revocations(connection, prints)
 
-        found = await self._database.read(work)
+        found = await self._database.look_up(work)
         return [_local_verdict(found[one], at) if one in found else None for one in prints]
 
     async def _remote(self, certificate: Certificate, issuer: Certificate, at: datetime) -> Verdict:

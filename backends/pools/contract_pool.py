@@ -37,7 +37,7 @@ from v2g.signature_suites import PublicKey
 VEHICLE, CONTRACT, CPS = "vehicle", "contract certificate", "CPS certificate"
 OEM_ROOTS, CPS_ROOTS = (RootType.OEM, RootType.V2G), (RootType.V2G,)
 UNCONFIRMED = "unconfirmed: ISO 15118-20 contract data follow the text of the standard"
-REMEMBERED = 1024  # certificates
+REMEMBERED = 256  # certificates; some 50 kB each
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class ContractPool:
             return
         subs = (*(_certificate(octets, VEHICLE) for octets in request.sub_cas), *subs)
         chain = Chain(leaf, subs, CertificateRole.OEM_PROVISIONING, VEHICLE)
-        roots = await self._database.read(lambda connection: of_types(connection, OEM_ROOTS))
+        roots = await self._database.look_up(lambda connection: of_types(connection, OEM_ROOTS))
         await self._trust.check(chain, [one.x509 for one in roots])
         if key_hash(leaf) != vehicle.public_key_hash:
             raise Refused(Refusal.NOTHING_FOR_VEHICLE, "the contracts are sealed for the published key, not this one")
@@ -161,7 +161,7 @@ class ContractPool:
 
     async def cps_root(self, cps: Sequence[Certificate]) -> Root:
         """The V2G root of the pool that a CPS chain ends in, checked now. Raises Refused."""
-        roots = await self._database.read(lambda connection: of_types(connection, CPS_ROOTS))
+        roots = await self._database.look_up(lambda connection: of_types(connection, CPS_ROOTS))
         chain = Chain(cps[0], tuple(cps[1:]), CertificateRole.CPS, CPS)
         path = await self._trust.check(chain, [root.x509 for root in roots])
         return next(root for root in roots if root.certificate == path[-1].dump())
@@ -179,7 +179,7 @@ class ContractPool:
 
     async def require_free(self, emaid: str, pcid: str) -> None:
         """Raises Refused (CONTRACT_OF_ANOTHER_VEHICLE); `store` asks again within its transaction."""
-        await self._database.read(lambda connection: rows.require_free(connection, emaid_key(emaid), pcid_key(pcid)))
+        await self._database.look_up(lambda connection: rows.require_free(connection, emaid_key(emaid), pcid_key(pcid)))
 
     async def delete(self, emaid: str, principal: Principal, *, skip_revocation: bool = False) -> None:
         """Remove a contract; one of our own MO CA is revoked first, and kept when that fails.
@@ -195,7 +195,7 @@ class ContractPool:
             rows.find(connection, key)
             drop_contracts(connection, where, at=now, actor=principal.client_id, operation="contract.delete")
 
-        await self._database.read(lambda connection: rows.find(connection, key))
+        await self._database.look_up(lambda connection: rows.find(connection, key))
         await self._removal.run(
             where, work, subject=f"emaid:{key}", actor=principal.client_id, skip_revocation=skip_revocation
         )
@@ -206,7 +206,7 @@ class ContractPool:
         """A contract for the OEM, who checks its validity itself. Raises Refused (CONTRACT_UNKNOWN, ...), Forbidden."""
         vehicle, key = pcid_key(pcid), emaid_key(emaid)
         require_ownership(principal, "contract.provide", pcid=pcid)
-        signed = await self._database.read(
+        signed = await self._database.look_up(
             lambda connection: rows.signed_of(connection, CONTRACTS.c.emaid_key == key, namespace)
         )
         for one in signed:
@@ -228,7 +228,7 @@ class ContractPool:
         """The signed variants of a contract; an OEM sees those of its own vehicles. Raises Refused, Forbidden."""
         key = emaid_key(emaid)
         require_ownership(principal, "contract.lookup", emaid=emaid)
-        signed = await self._database.read(
+        signed = await self._database.look_up(
             lambda connection: rows.signed_of(connection, CONTRACTS.c.emaid_key == key, namespace)
         )
         only_own = principal.roles == {Role.OEM}
@@ -240,7 +240,7 @@ class ContractPool:
         """The signed contracts of a vehicle, the default first. Raises Refused (PCID_FORMAT), Forbidden."""
         key = pcid_key(pcid)
         require_ownership(principal, "contract.list", pcid=pcid)
-        return await self._database.read(
+        return await self._database.look_up(
             lambda connection: rows.signed_of(connection, CONTRACTS.c.pcid_key == key, namespace)
         )
 

@@ -150,7 +150,7 @@ class ProvisioningPool:
     async def _find(self, pcid: str, principal: Principal, operation: str) -> Any:
         key = pcid_key(pcid)
         require_ownership(principal, operation, pcid=pcid)
-        row = await self._database.read(lambda connection: _row(connection, key))
+        row = await self._database.look_up(lambda connection: _row(connection, key))
         if row.valid_to < self._now():  # the daily cleansing has not come yet
             raise Refused(Refusal.VEHICLE_UNKNOWN, received=pcid)
         return row

@@ -223,7 +223,7 @@ class ProvisioningService:
         await self._keys.close()
 
     async def _check_chain(self, data: ContractData) -> None:
-        roots = await self._database.read(lambda connection: of_types(connection, CONTRACT_ROOTS))
+        roots = await self._database.look_up(lambda connection: of_types(connection, CONTRACT_ROOTS))
         chain = Chain(data.leaf, data.sub_cas, Role.CONTRACT, data.field)
         await self._trust.check(chain, [root.x509 for root in roots])
 
@@ -234,7 +234,7 @@ class ProvisioningService:
         def work(connection: sa.Connection) -> Any:
             return connection.execute(sa.select(PROVISIONING).where(PROVISIONING.c.pcid_key == key)).one_or_none()
 
-        row = await self._database.read(work)
+        row = await self._database.look_up(work)
         if row is None or row.valid_to < int(self._clock.now().timestamp()):
             raise Refused(Refusal.VEHICLE_NOT_PROVISIONED, received=pcid)
         return row

@@ -130,7 +130,7 @@ class RootPool:
 
     async def get(self, root_id: str) -> Root:
         """One root. Raises Refused (ROOT_UNKNOWN), also for an expired one."""
-        root = await self._database.read(lambda connection: find(connection, root_id))
+        root = await self._database.look_up(lambda connection: find(connection, root_id))
         if root.valid_to < self._now():
             raise Refused(Refusal.ROOT_UNKNOWN, received=root_id[:64])
         return root
@@ -141,7 +141,7 @@ class RootPool:
         now = self._now()
         return [
             root
-            for root in await self._database.read(lambda connection: of_types(connection, types))
+            for root in await self._database.look_up(lambda connection: of_types(connection, types))
             if root.valid_to >= now
         ]
 
