@@ -13,7 +13,8 @@ from typing import Any
 
 from asn1crypto.x509 import Certificate  # type: ignore[import-untyped]
 
-from backends.pools.editions import ISO2, ISO20
+from backends.pools.certificates import curve_of
+from backends.pools.editions import ISO2, ISO20, edition_of_curve
 from backends.pools.identifiers import emaid_key, normalised_emaid
 from backends.pools.refusals import Refusal, Refused
 from ports.errors import PeerError
@@ -157,6 +158,12 @@ def verify_signed(data: SignedContractData) -> None:
         verify_message(message, _signing_key(data.cps[0]), SUITES[data.namespace])
     except SignatureError as error:
         raise Refused(Refusal.CONTRACT_DATA_SIGNATURE, str(error)[:300]) from error
+
+
+def check_curve(leaf: Certificate, namespace: str, field: str) -> None:
+    """A contract of an edition has a key of that edition. Raises Refused (CERTIFICATE_PROFILE)."""
+    if edition_of_curve(curve_of(leaf)) != namespace:
+        raise Refused(Refusal.CERTIFICATE_PROFILE, f"key on {curve_of(leaf)} in a contract of {namespace}", field=field)
 
 
 def check_references(message: Any) -> None:

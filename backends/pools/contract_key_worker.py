@@ -145,8 +145,11 @@ def _answer(line: bytes) -> None:
 
 
 def _write(answer: dict[str, str]) -> None:
-    sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # the server is gone, nobody will miss the key
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from backends.pools.cascade import ContractRemoval, drop_contracts
 from backends.pools.certificates import Chain, check_validity, key_hash, read_certificate
 from backends.pools.contract_data import (
     SignedContractData,
+    check_curve,
     check_size,
     read_signed_contract_data,
     verify_signed,
@@ -152,6 +153,7 @@ class ContractPool:
         if at > data.contract[0].not_valid_after:
             raise Refused(Refusal.CONTRACT_EXPIRED, f"{data.contract[0].not_valid_after:%Y-%m-%dT%H:%M:%SZ}")
         check_validity(data.contract, at, CONTRACT)
+        check_curve(data.contract[0], namespace, CONTRACT)
         verify_signed(data)
         root = await self.cps_root(data.cps)
         if cps_root and not rows.names_root(root, cps_root):

@@ -16,6 +16,7 @@ from backends.pools.contract_data import (
     ContractData,
     SignedContractData,
     SignOctets,
+    check_curve,
     envelope_of,
     sign_contract_data,
 )
@@ -223,6 +224,7 @@ class ProvisioningService:
         await self._keys.close()
 
     async def _check_chain(self, data: ContractData) -> None:
+        check_curve(data.leaf, data.namespace, data.field)
         roots = await self._database.look_up(lambda connection: of_types(connection, CONTRACT_ROOTS))
         chain = Chain(data.leaf, data.sub_cas, Role.CONTRACT, data.field)
         await self._trust.check(chain, [root.x509 for root in roots])

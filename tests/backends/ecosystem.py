@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -134,17 +135,23 @@ def response_code(exi: bytes, namespace: str = ISO2) -> str:
 class Ecosystem:
     """Everything. pki: by edition, the certificates of its realm by kind."""
 
-    def __init__(self, database: Database, clock: ManualClock, folder: Path) -> None:
+    def __init__(self, database: Database, clock: ManualClock, folder: Path, template: Ecosystem | None = None) -> None:
+        """template: one whose database was copied to this one's place: its PKI and clients are here, too."""
         self.database = database
         self.clock = clock
         self.folder = folder
         self.outside = Outside()
         self.pki: dict[str, dict[str, Issued]] = {}
-        passphrase = folder / "passphrase"
-        passphrase.write_text("open sesame\n")
-        passphrase.chmod(0o600)
-        keys = FileKeys(folder / "keys", Passphrase(passphrase))
-        self.authorities = CertificateAuthorities(database, clock, keys, ocsp_url="http://ocsp.test/")
+        if template is None:
+            passphrase = folder / "passphrase"
+            passphrase.write_text("open sesame\n")
+            passphrase.chmod(0o600)
+            self.keys = FileKeys(folder / "keys", Passphrase(passphrase))
+        else:
+            self.keys, self.pki = template.keys, dict(template.pki)
+            for secret in template.folder.glob("*.secret"):
+                shutil.copy(secret, folder)
+        self.authorities = CertificateAuthorities(database, clock, self.keys, ocsp_url="http://ocsp.test/")
         self.revocation: RevocationCheck = StoreRevocations(self.authorities)
         self.own = OwnPki(self.authorities)
         self.services = self._services()
@@ -261,11 +268,13 @@ class Ecosystem:
 
 
 @asynccontextmanager
-async def ecosystem(url: str, folder: Path, prepare: Any = None) -> AsyncIterator[Ecosystem]:
-    """One with a fresh database."""
+async def ecosystem(
+    url: str, folder: Path, prepare: Any = None, template: Ecosystem | None = None
+) -> AsyncIterator[Ecosystem]:
+    """One with a fresh database, or with the copy of a template's."""
     clock = ManualClock()
     database = Database(url, clock, **({"prepare": prepare} if prepare else {}))
-    made = Ecosystem(database, clock, folder)
+    made = Ecosystem(database, clock, folder, template)
     try:
         yield made
     finally:

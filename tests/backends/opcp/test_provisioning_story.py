@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Collection
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from backend_client.opcp import OpcpError
+from backend_client.opcp import ContractData, OpcpError
 from backends.access import Role
+from backends.pki.authorities import Order
+from backends.pools.contract_rows import no_own_certificates
 from backends.pools.editions import ISO2, ISO20
+from ports.errors import RigError
 from tests.backends.ecosystem import Ecosystem, Vehicle, ecosystem, response_code
+from tests.backends.pool_doubles import Revocations
 from tests.postgres import as_it_is
 
 PCID = "PLBPROVCERT000042"
-EMAID, OTHER = "DEPLBC00000042", "DEPLBC00000043"
+EMAID, OTHER, SMALL = "DEPLBC00000042", "DEPLBC00000043", "DEPLCC00000001"
+P521_POINT = (
+    ec.generate_private_key(ec.SECP521R1()).public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+)
 HOOK = "https://hook.example/"
 EVENTS = [
     "mo.prov.cert.deleted",
@@ -39,13 +48,17 @@ class Story:
         self.world = world
 
     async def begin(self) -> None:
-        """PKI and clients; webhooks of the OEM and the MO at two URLs."""
-        await self.world.add_pki("iso2", "iso2-strict")
+        """Clients; webhooks of the OEM and the MOs."""
+        if not self.world.pki:
+            await self.world.add_pki("iso2", "iso2-strict")
         self.oem = await self.world.client("oem", Role.OEM, wmis=["PLB"])
         self.mo = await self.world.client("mo", Role.MO_OWN_PKI, provider_ids=["DEPLB"])
         self.small_mo = await self.world.client("small-mo", Role.MO_V2G_PKI, provider_ids=["DEPLC"])
         self.cpo = await self.world.client("cpo", Role.CPO)
         self.cps = await self.world.client("cps", Role.CPS)
+
+    async def listen(self) -> None:
+        """Webhooks of the OEM and the MOs, a URL each."""
         for client, url in ((self.oem, "oem"), (self.mo, "mo"), (self.small_mo, "small-mo")):
             wanted = [event for event in EVENTS if event.startswith(url[-3:].strip("-"))]
             await client.add_endpoint(HOOK + url, wanted)
@@ -77,9 +90,25 @@ class Story:
         return kinds
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Ecosystem:
+    """An ecosystem with PKI, clients and webhooks; every test gets a copy."""
+    folder = tmp_path_factory.mktemp("template")
+
+    async def make() -> Ecosystem:
+        async with ecosystem(f"sqlite:///{folder / 'pools.db'}", folder) as world:
+            told = Story(world)
+            await told.begin()
+            await told.listen()
+            return world
+
+    return asyncio.run(make())
+
+
 @pytest.fixture
-async def story(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Story]:
-    async with ecosystem(sqlite_url, tmp_path, as_it_is) as world:
+async def story(template: Ecosystem, tmp_path: Path) -> AsyncIterator[Story]:
+    shutil.copy(template.folder / "pools.db", tmp_path)
+    async with ecosystem(f"sqlite:///{tmp_path / 'pools.db'}", tmp_path, as_it_is, template) as world:
         told = Story(world)
         await told.begin()
         yield told
@@ -324,3 +353,75 @@ async def test_requests_at_once(story: Story) -> None:
     await story.sign()
     answers = await asyncio.gather(*(story.ask(vehicle) for _ in range(20)))
     assert len(set(answers)) == 1
+
+
+async def test_what_the_mo_ca_cannot_revoke_is_kept(story: Story) -> None:
+    vehicle = await story.vehicle()
+    now = story.world.clock.now()
+    await story.small_mo.generate_contract(SMALL, PCID, now, now + timedelta(days=30))
+
+    async def away(_certificates: Collection[bytes], _actor: str) -> None:
+        raise RigError("the CA's token is away")
+
+    revoke, story.world.services.removal._revoke = story.world.services.removal._revoke, away
+    for work in (story.small_mo.delete_contract(SMALL), story.oem.delete_vehicle(PCID)):
+        with pytest.raises(OpcpError) as refused:
+            await work
+        assert refused.value.status == 502
+    assert vehicle.open(await story.ask(vehicle))[0] == SMALL
+    await story.small_mo.delete_contract(SMALL, skip_revocation=True)
+    assert (await story.world.authorities.find(SMALL)).stored.revoked is None
+    story.world.services.removal._revoke = revoke
+    assert response_code(await story.ask(vehicle)) == "FAILED_NoCertificateAvailable"
+
+
+@pytest.mark.parametrize(
+    ("revoked", "unknown", "code"),
+    [
+        ({PCID}, set(), "FAILED_CertificateRevoked"),
+        ({"Plugbench OEM Sub-CA 1"}, set(), "FAILED_CertificateRevoked"),
+        (set(), {PCID}, "FAILED_CertChainError"),
+        (set(), set(), "OK"),
+    ],
+)
+async def test_the_status_of_a_foreign_vehicle_is_asked_for(
+    story: Story, revoked: set[str], unknown: set[str], code: str
+) -> None:
+    vehicle = await story.vehicle()
+    await story.sign()
+    story.world.services.contracts._own_revocations = no_own_certificates
+    story.world.services.trust.revocation = Revocations(revoked=revoked, unknown=unknown)
+    assert response_code(await story.ask(vehicle)) == code
+
+
+async def test_a_vehicle_with_a_renewed_certificate_for_its_key_is_served(story: Story) -> None:
+    vehicle = await story.vehicle()
+    await story.sign()
+    key = await story.world.authorities.key_of(vehicle.issued.stored)
+    renewed = await story.world.authorities.issue(
+        Order(realm="iso2", kind="provisioning", common_name=PCID, public_key=key.spki), actor="oem"
+    )
+    again = Vehicle(PCID, renewed, vehicle.key, ISO2)
+    assert again.open(await story.ask(again))[0] == EMAID
+    other = await story.world.vehicle("iso2", PCID)  # the same name, another key: nothing is sealed for it
+    assert response_code(await story.ask(other)) == "FAILED_NoCertificateAvailable"
+
+
+async def test_a_contract_has_a_key_of_its_edition(story: Story) -> None:
+    await story.vehicle()
+    data, _ = await story.world.contract("iso2", EMAID, (await story.mo.vehicle(PCID)).certificate)
+    long = ContractData(data.certificate, data.sub_ca_1, data.sub_ca_2, bytes(94), P521_POINT)
+    with pytest.raises(OpcpError, match="does not fit the certificate profile"):
+        await story.mo.sign_contract(long, namespace=ISO20)
+
+
+async def test_roots_that_go_take_their_contracts_off_the_menu(story: Story) -> None:
+    """A root that is withdrawn removes nothing, but nothing below it is handed out anymore."""
+    vehicle = await story.vehicle()
+    await story.sign()
+    admin = await story.world.client("admin", Role.ADMIN)
+    for root_type, code in (("v2g", "FAILED_NoCertificateAvailable"), ("oem", "FAILED_CertChainError")):
+        (root,) = await admin.roots(root_type)
+        await admin.delete_root(root.root_certificate_id)
+        assert response_code(await story.ask(vehicle)) == code
+    assert len(await story.cpo.lookup_contract(EMAID)) == 1
