@@ -75,7 +75,7 @@ async def open_bench(
     async with AsyncExitStack() as stack:
         # keys that only this run needs do not stay behind
         private = Path(stack.enter_context(TemporaryDirectory(prefix="plugbench-")))
-        links = await build_links(rig, private, clock)
+        links = build_links(rig, private, clock)
         tracer = tracer_of(links, tracer)
         stack.callback(_write_captures, links, folder)
         plant = await stack.enter_async_context(build_plant(rig, clock, tracer))

@@ -168,14 +168,10 @@ def sessions_that_can_talk(rig: Rig) -> Iterator[Finding]:
         if isinstance(board, ChargerResource) and board.energy != vehicle.energy:
             text = f"{session.vehicle} takes {vehicle.energy.upper()}, connector {found.id} delivers"
             yield (*place, "vehicle"), f"{text} {board.energy.upper()}"
-        if found.secc is not None and found.secc.interface != "virtual" and vehicle.protocol != "none":
-            yield (*place, "vehicle"), f"the vehicle of connector {found.id} comes over {found.secc.interface}"
         talks = vehicle.protocol != "none" and found.secc is not None
         for key in ("pause_after_s", "renegotiate_after_s", "station_faults", "vehicle_faults"):
             if getattr(session, key) and not talks:
                 yield (*place, key), "needs a vehicle with protocol din or iso2, and a connector with secc"
-        if vehicle.auth == "eim" and session.identification == "":
-            yield (*place, "identification"), "expected what is shown at the reader"
 
 
 def explicit_reality(rig: Rig) -> Iterator[Finding]:
@@ -224,11 +220,6 @@ def clocks(rig: Rig) -> Iterator[Finding]:
         judged = reality(found, rig)
         if judged.where is not Where.VIRTUAL:
             outside.append(f"{name} is {judged.where}: {judged.why}")
-    outside += [
-        f"connector {connector.id} talks over {connector.secc.interface}"
-        for connector in rig.gateway.connectors
-        if connector.secc is not None and connector.secc.interface != "virtual"
-    ]
     if outside:
         yield (
             ("clock", "mode"),

@@ -15,6 +15,7 @@ from firmware_sim.vehicle.simulated import SimulatedVehicle
 from ports.clock import Clock
 from ports.errors import PeerError, RigError
 from ports.trace import TraceEvent, Tracer, no_trace
+from v2g.contract_key import agreement
 from v2g.link.connection import Connection, LinkSettings
 from v2g.link.vehicle import connect
 from v2g.session import events as v2g
@@ -40,7 +41,7 @@ class Communication:
         self._vehicle = vehicle
         self._clock = clock
         self._tracer = tracer
-        self._contract: ContractCredentials | None = setup.contract
+        self._installed: ContractCredentials | None = None
         self._limit_a = 0.0
         self._again = False
         self._news = asyncio.Event()
@@ -90,7 +91,7 @@ class Communication:
             self._idle.clear()
             self.outcomes, self.problem, self._again = [], "", False
             side = EvccSide(vehicle, self.setup, self.plan, self._clock)
-            side.contract = self._contract
+            side.contract = self._installed or side.contract
             await self._sessions(side)
             self._idle.set()
             await self._until(lambda: vehicle.outlet is None or self._again)
@@ -131,7 +132,7 @@ class Communication:
         hook = setup.hook()
 
         def make(connection: Connection, now: float) -> Evcc:
-            return Evcc(side, now=now, tls=connection.is_tls, paused=paused, hook=hook)
+            return Evcc(side, now=now, tls=connection.is_tls, settings=setup.machine, paused=paused, hook=hook)
 
         count = len(self.outcomes)
         try:
@@ -189,7 +190,7 @@ class Communication:
             case v2g.StateChanged(old=old) if self.setup.dc and old == HALT:
                 vehicle.close_inlet(False)
             case v2g.ContractInstalled(emaid, certificates, key):
-                self._contract = _credentials(emaid, certificates, key)
+                self._installed = _credentials(emaid, certificates, key)
             case v2g.Ended():
                 self.outcomes.append(event)
 
@@ -200,7 +201,7 @@ class Communication:
 
 
 def _credentials(emaid: str, certificates: tuple[bytes, ...], key: object) -> ContractCredentials:
-    return ContractCredentials(emaid, certificates, signer(key))  # type: ignore[arg-type]
+    return ContractCredentials(emaid, certificates, signer(key), agreement(key))  # type: ignore[arg-type]
 
 
 def _offered_a(message: object, phases: int, *, dc: bool) -> float:

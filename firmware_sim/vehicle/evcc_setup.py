@@ -19,6 +19,7 @@ from v2g.link.interfaces import Interface
 from v2g.link.recording import Recorder, no_recording
 from v2g.link.sdp_client import TlsWish
 from v2g.link.tls_settings import VehicleTls, read_certificates
+from v2g.session.evcc import EvccSettings
 from v2g.session.vehicle_side import ContractCredentials, ProvisioningCredentials
 from v2g.signature_suites import signer
 
@@ -37,7 +38,7 @@ class EvccSetup:
     """link: the interface that leads to the cable; sdp_port: asked for when a session begins.
 
     protocols: "iso2", "din", best first. payment: "ExternalPayment" or "Contract". dc: through the DC pins.
-    departure_s: seconds until the driver leaves. hook: where a rig may break messages; asked for each session.
+    departure_s: seconds until the driver leaves. machine: the pace of its requests. hook: where a rig may break messages; asked for each session.
     """
 
     link: Interface
@@ -51,6 +52,7 @@ class EvccSetup:
     tls: VehicleTls | None = None
     contract: ContractCredentials | None = field(default=None, repr=False)
     provisioning: ProvisioningCredentials | None = field(default=None, repr=False)
+    machine: EvccSettings = EvccSettings(current=0.5)
     record: Recorder = no_recording
     hook: Callable[[], FaultHook] = lambda: no_fault
 
@@ -59,7 +61,9 @@ def read_contract_files(chain: Path, key: Path, password: str | None = None) -> 
     """A contract from PEM files: certificate, then its sub-CAs; and its private key. Raises RigError."""
     certificates = read_certificates(chain)
     private = _key(key, password)
-    return ContractCredentials(common_name(certificates[0]), tuple(one.dump() for one in certificates), signer(private))
+    return ContractCredentials(
+        common_name(certificates[0]), tuple(one.dump() for one in certificates), signer(private), agreement(private)
+    )
 
 
 def read_provisioning_files(certificate: Path, key: Path, password: str | None = None) -> ProvisioningCredentials:

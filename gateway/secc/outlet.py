@@ -123,7 +123,8 @@ class Outlet:
     @property
     def ending(self) -> bool:
         """Whether the transaction of this session is ending, or over."""
-        return self._connector.machine.state in ENDING or (self.begun and not self._connector.machine.in_transaction)
+        machine = self._connector.machine
+        return self.begun and (machine.state in ENDING or not machine.in_transaction)
 
     @property
     def notification(self) -> str:

@@ -23,12 +23,6 @@ class SeccSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Meta(description="required: never answers that there is none (needed for a station that only takes contracts)"),
     ] = "off"
     pki: PkiFolder | None = None
-    interface: Annotated[
-        str,
-        Meta(
-            min_length=1, description='"virtual": to the vehicle of this run; else a network interface of the machine'
-        ),
-    ] = "virtual"
     communication_s: Annotated[
         float, Meta(gt=0, le=600, description="AC: without a session so long after 5 % duty, the duty says the current")
     ] = 20.0

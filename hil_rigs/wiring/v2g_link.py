@@ -25,7 +25,7 @@ from ports.clock import Clock
 from ports.faults import FaultHook, no_fault
 from ports.trace import TraceEvent, Tracer
 from v2g import sdp
-from v2g.link.interfaces import LOOPBACK, Interface, in_memory, ready_interface
+from v2g.link.interfaces import LOOPBACK, Interface, in_memory
 from v2g.link.recording import Recording
 from v2g.link.sdp_client import TlsWish
 from v2g.link.sdp_server import TlsPolicy
@@ -33,7 +33,6 @@ from v2g.link.tls_settings import Chain, StationTls, VehicleTls, read_certificat
 from v2g.session.faults import FaultPlan
 
 PAYMENTS = {"eim": "ExternalPayment", "pnc": "Contract"}
-VIRTUAL = "virtual"
 
 
 @dataclass(slots=True)
@@ -60,17 +59,14 @@ class Link:
         self.faults = {side: FaultPlan(faults) for side, faults in wanted.items() if faults}
 
 
-async def build_links(rig: Rig, private: Path, clock: Clock) -> dict[str, Link]:
-    """One link for each connector that talks, by its id. Raises RigError."""
+def build_links(rig: Rig, private: Path, clock: Clock) -> dict[str, Link]:
+    """One link for each connector that talks, by its id."""
     since = clock.now().timestamp() - clock.monotonic()
     links = {}
     for number, connector in enumerate(rig.gateway.connectors, 1):
         if connector.secc is None:
             continue
-        if connector.secc.interface != VIRTUAL:
-            station = vehicle = await ready_interface(connector.secc.interface, clock)
-            port = sdp.UDP_PORT
-        elif clock.is_virtual:
+        if clock.is_virtual:
             group = IPv6Address(f"ff02::1:{number:x}")  # ff02::1 would reach the other connectors too
             station = replace(in_memory(f"fe80::5e:{number:x}", f"{connector.id}.secc"), group=group)
             vehicle = replace(in_memory(f"fe80::e0:{number:x}", f"{connector.id}.evcc"), group=group)

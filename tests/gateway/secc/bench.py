@@ -36,12 +36,12 @@ from ports.meter import MeterIdentity, Reading
 from ports.trace import TraceEvent
 from tests.gateway.doubles import KeySigner
 from tests.gateway.point import ListBackend
+from tests.v2g.session.pki import EMAID
 from v2g.link.interfaces import in_memory
 
 T = TypeVar("T")
 START = datetime(2026, 11, 20, 8, tzinfo=UTC)
 CARD = IdToken("04 A2 B3 C4")
-EMAID = "DE8AAC1234567"
 RATING = DcRating(max_voltage_v=500.0, min_voltage_v=150.0, max_current_a=125.0, max_power_w=50_000.0)
 STATION, VEHICLE = in_memory("fe80::5e", "station"), in_memory("fe80::e0", "vehicle")
 
@@ -228,7 +228,7 @@ def find(decoded: Any, name: str) -> Any:
     return None
 
 
-def on_bench(main: Callable[[Bench], Awaitable[T]], **settings: Any) -> T:
+def on_bench(main: Callable[[Bench], Awaitable[T]], start: datetime = START, **settings: Any) -> T:
     """Run a test on a bench in virtual time; what it did stays readable."""
 
     async def run(clock: VirtualClock) -> T:
@@ -236,4 +236,4 @@ def on_bench(main: Callable[[Bench], Awaitable[T]], **settings: Any) -> T:
             async with Bench(clock, Path(folder), **settings) as bench:
                 return await main(bench)
 
-    return run_virtual(run, start=START)
+    return run_virtual(run, start=start)
