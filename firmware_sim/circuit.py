@@ -41,8 +41,15 @@ class Connector:
 class MeasuringPoint:
     """An `EnergySource`: what a meter at this place sees."""
 
-    def __init__(self, circuit: Circuit, branches: Callable[[], list[Branch]], counter: EnergyCounter) -> None:
+    def __init__(
+        self,
+        circuit: Circuit,
+        branches: Callable[[], list[Branch]],
+        counter: EnergyCounter,
+        behind: Branch | None = None,
+    ) -> None:
         self._circuit = circuit
+        self._behind = behind
         self._branches = branches
         self._counter = counter
 
@@ -53,8 +60,8 @@ class MeasuringPoint:
         branches = self._branches()
         millivolts = self._circuit.mains.millivolts()
         milliamperes = [sum(b.mains_milliamperes(millivolts)[phase] for b in branches) for phase in range(3)]
-        if len(branches) == 1 and branches[0].dc is not None:  # a DC meter, behind the power stage
-            millivolts, milliamperes = branches[0].millivolts, list(branches[0].milliamperes)
+        if self._behind is not None and self._behind.dc is not None:  # a DC meter, behind the power stage
+            millivolts, milliamperes = self._behind.millivolts, list(self._behind.milliamperes)
         standing_w = sum(b.settings.standing_w for b in branches) if any(millivolts) else 0.0
         first = next((phase for phase in range(3) if millivolts[phase]), 0)  # the station's own supply
         volts = [mv / 1000 for mv in millivolts]
@@ -156,7 +163,7 @@ class Circuit:
         if connector not in self.connectors:
             raise LocalError(f"no connector {connector!r}: there are {', '.join(sorted(self.connectors)) or 'none'}")
         branch = self.connectors[connector].branch
-        return MeasuringPoint(self, lambda: [branch], branch.metered)
+        return MeasuringPoint(self, lambda: [branch], branch.metered, branch)
 
     def set_contactor(self, connector: str, closed: bool) -> None:
         """The main contacts of a connector moved."""

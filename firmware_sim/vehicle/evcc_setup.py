@@ -24,6 +24,9 @@ from v2g.session.vehicle_side import ContractCredentials, ProvisioningCredential
 from v2g.signature_suites import signer
 
 
+PACE = EvccSettings(current=0.5)
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What happens while charging, in seconds from the first current; None: nothing. pause_s: how long it sleeps."""
@@ -38,7 +41,8 @@ class EvccSetup:
     """link: the interface that leads to the cable; sdp_port: asked for when a session begins.
 
     protocols: "iso2", "din", best first. payment: "ExternalPayment" or "Contract". dc: through the DC pins.
-    departure_s: seconds until the driver leaves. machine: the pace of its requests. hook: where a rig may break messages; asked for each session.
+    departure_s: seconds until the driver leaves. machine: the pace of its requests.
+    hook: where a rig may break messages; asked for each session.
     """
 
     link: Interface
@@ -52,7 +56,7 @@ class EvccSetup:
     tls: VehicleTls | None = None
     contract: ContractCredentials | None = field(default=None, repr=False)
     provisioning: ProvisioningCredentials | None = field(default=None, repr=False)
-    machine: EvccSettings = EvccSettings(current=0.5)
+    machine: EvccSettings = PACE
     record: Recorder = no_recording
     hook: Callable[[], FaultHook] = lambda: no_fault
 

@@ -202,6 +202,23 @@ def test_a_stop_while_the_begin_is_being_kept_waits_for_the_answer() -> None:
     assert machine.state is S.AVAILABLE
 
 
+def test_a_v2g_session_asks_for_power_and_the_pilot_alone_does_not() -> None:
+    machine = Machine()
+    machine.set_digital(True)
+    machine.set_pilot(P.B)
+    machine.handle(E.AUTHORISED, user=USER)
+    for event in (E.LOCKED, E.READING_GOOD, E.RECORD_KEPT):
+        machine.handle(event, reading=GOOD if event is E.READING_GOOD else None)
+    assert machine.handle(E.RECORD_SIGNED) == [A.OFFER]
+    assert machine.set_pilot(P.C) == []
+    assert machine.set_power_wanted(True) == [A.CLOSE]
+    machine.set_contactor(True)
+    assert machine.set_power_wanted(False) == [A.OPEN]  # before the pilot goes back
+    assert machine.set_contactor(False) == [A.SAMPLE]
+    assert machine.state is S.SUSPENDED
+    assert machine.set_digital(False) == [A.OFFER, A.CLOSE]  # now the duty leads, and the vehicle is in C
+
+
 def test_an_end_that_finds_no_room_is_tried_again() -> None:
     machine = charging()
     machine.set_pilot(P.A)
@@ -237,10 +254,11 @@ CONTACTS = st.booleans().map(lambda closed: ("contactor", closed))
 EVENTS = st.sampled_from([event for event in Event if not event.startswith(("pilot", "fault"))]).map(
     lambda event: ("event", event)
 )
+SESSIONS = st.tuples(st.sampled_from(["digital", "wanted"]), st.booleans())
 
 
 @settings(max_examples=400)
-@given(st.lists(st.one_of(EVENTS, PILOTS, FAULTS, CONTACTS), max_size=60))
+@given(st.lists(st.one_of(EVENTS, PILOTS, FAULTS, CONTACTS, SESSIONS), max_size=60))
 def test_no_order_of_events_breaks_the_order_of_records(steps: Iterable[tuple[str, object]]) -> None:
     """Whatever happens: signed begin before CLOSE, OPEN after it, one end per begin, and an end code in the end."""
     machine = Machine()
@@ -254,6 +272,10 @@ def test_no_order_of_events_breaks_the_order_of_records(steps: Iterable[tuple[st
                 actions = machine.set_contactor(closed)
             case "fault", (ControlFault() as fault, bool() as active):
                 actions = machine.set_fault(fault, active)
+            case "digital", bool() as digital:
+                actions = machine.set_digital(digital)
+            case "wanted", bool() as wanted:
+                actions = machine.set_power_wanted(wanted)
             case _, Event() as event:
                 actions = machine.handle(event, user=USER, reading=GOOD)
                 signed = signed or (event is E.RECORD_SIGNED and before is S.SIGNING_BEGIN)
@@ -262,6 +284,7 @@ def test_no_order_of_events_breaks_the_order_of_records(steps: Iterable[tuple[st
         for action in actions:
             if action is A.CLOSE:
                 assert signed
+                assert machine.power_wanted or not machine.digital
                 may_flow = True
             if action is A.OPEN:
                 may_flow = False

@@ -160,10 +160,8 @@ def test_the_same_seed_gives_the_same_messages(tmp_path: Path) -> None:
         ("vehicle_faults: [{fault: drop, message: ChargingStatusReq, nth: 5}]", "v2g.Ended", "outcome", "timed out"),
         ("station_faults: [{fault: silence, message: ChargingStatusRes, nth: 5}]", "v2g.Ended", "outcome", "timed out"),
         (
-            (
-                "station_faults: [{fault: replace field, message: ChargingStatusRes, nth: 5, field: Body.BodyElement.ResponseCode, "
-                "value: FAILED}]"
-            ),
+            "station_faults: [{fault: replace field, message: ChargingStatusRes, nth: 5, field: %s, value: FAILED}]"
+            % "Body.BodyElement.ResponseCode",
             "v2g.Refused",
             "code",
             "FAILED",
