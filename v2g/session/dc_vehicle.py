@@ -6,6 +6,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ports.errors import PeerError
+from v2g.exi.errors import LimitError
+from v2g.exi.limits import check_value
 from v2g.session.events import OfferReceived, PowerState
 from v2g.session.physical import number, scaled
 from v2g.session.vehicle_side import CHARGE, PAUSE, RENEGOTIATE, STOP
@@ -16,6 +18,14 @@ if TYPE_CHECKING:
 # the station cannot charge any more
 BROKEN = frozenset({"EVSE_Shutdown", "EVSE_EmergencyShutdown", "EVSE_Malfunction"})
 GIVING_UP = {STOP: "give up", PAUSE: "give up, pause"}
+
+
+def within_limits(key: str, value: Any) -> None:
+    """Check what the vehicle will repeat in a request of its own. Raises PeerError when its schema forbids it."""
+    try:
+        check_value(key, value, key.partition(".")[2])
+    except LimitError as error:
+        raise PeerError(str(error)) from error
 
 
 class DcVehicle:
@@ -175,6 +185,9 @@ class DcVehicle:
         if not tuples:
             raise PeerError("ChargeParameterDiscoveryRes is finished and has no schedule")
         found = next((t for t in tuples if t.SAScheduleTupleID == side.schedule), tuples[0])
+        home = self.T.__name__.removesuffix(".types").rpartition(".")[2]
+        within_limits(f"{home}.SAIDType", found.SAScheduleTupleID)
+        within_limits(f"{home}.PMaxScheduleType", found.PMaxSchedule)
         self.schedule = found.SAScheduleTupleID
         self.profile = tuple(
             (entry.TimeInterval.start, min(_power(entry.PMax), side.max_power or float("inf")))

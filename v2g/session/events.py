@@ -173,7 +173,10 @@ class CableCheckWanted(Event):
 
 @dataclass(frozen=True, slots=True)
 class VoltageWanted(Event):
-    """Pre-charge: bring the output to this voltage (V) with at most this current (A), contactors of the car open."""
+    """Pre-charge: bring the output to this voltage (V) with at most this current (A), contactors of the car open.
+
+    As the vehicle said it: the station keeps to its own limits.
+    """
 
     voltage: float
     current: float
@@ -193,7 +196,10 @@ class PowerWanted(Event):
 
 @dataclass(frozen=True, slots=True)
 class CurrentWanted(Event):
-    """DC: what the vehicle wants now, V and A; soc in per cent; limits of this moment, None = as before."""
+    """DC: what the vehicle wants now, V and A; soc in per cent; limits of this moment, None = as before.
+
+    As the vehicle said it: the station keeps to its own limits.
+    """
 
     voltage: float
     current: float

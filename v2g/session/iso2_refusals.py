@@ -11,7 +11,14 @@ from v2g.exi.generated.iso2 import types as t
 if TYPE_CHECKING:
     from v2g.session.iso2_station import Iso2Station
 
+UNSIGNED_SHORT = 0xFFFF
 Refuse = Callable[["Iso2Station", Any, Any], Any]
+
+
+def _service_id(request: Any) -> int:
+    """The one that was asked for, unless it is none."""
+    asked = request.ServiceID
+    return asked if isinstance(asked, int) and 0 <= asked <= UNSIGNED_SHORT else 0
 
 
 def _certificate(response: type[Any]) -> Refuse:
@@ -39,9 +46,7 @@ REFUSALS: Mapping[str, Refuse] = MappingProxyType(
             PaymentOptionList=t.PaymentOptionListType(PaymentOption=s.offered_payments()),
             ChargeService=s.charge_service(),
         ),
-        "ServiceDetailReq": lambda _s, r, code: t.ServiceDetailResType(
-            ResponseCode=code, ServiceID=r.ServiceID if isinstance(r.ServiceID, int) else 0
-        ),
+        "ServiceDetailReq": lambda _s, r, code: t.ServiceDetailResType(ResponseCode=code, ServiceID=_service_id(r)),
         "PaymentServiceSelectionReq": lambda _s, _r, code: t.PaymentServiceSelectionResType(ResponseCode=code),
         "CertificateInstallationReq": _certificate(t.CertificateInstallationResType),
         "CertificateUpdateReq": _certificate(t.CertificateUpdateResType),

@@ -11,7 +11,7 @@ from v2g.contract_key import ISO2, KeyAgreement, SealedKey, agreement, open_key
 from v2g.exi.generated.iso2 import types
 from v2g.exi.generated.xmldsig.types import X509IssuerSerialType
 from v2g.session.contract import FIELD
-from v2g.session.dc_vehicle import DcVehicle
+from v2g.session.dc_vehicle import DcVehicle, within_limits
 from v2g.session.events import ContractInstalled, Tolerated
 from v2g.session.state_table import OK
 from v2g.session.vehicle_side import ContractCredentials, ProvisioningCredentials
@@ -123,6 +123,7 @@ class Iso2Contract(DcVehicle):
         return OK
 
     def challenged(self, answer: Any, _message: Any) -> str:
+        within_limits("iso2.genChallengeType", answer.GenChallenge)
         self.challenge = answer.GenChallenge
         if answer.ResponseCode == "OK_CertificateExpiresSoon":
             self.evcc.emit(Tolerated("the contract certificate expires soon"))
@@ -148,6 +149,7 @@ class Iso2Contract(DcVehicle):
     def receipt(self, answer: Any) -> str | None:
         if not answer.ReceiptRequired or answer.MeterInfo is None:
             return None
+        within_limits("iso2.MeterInfoType", answer.MeterInfo)
         self.meter = answer.MeterInfo
         return "receipt"
 

@@ -6,9 +6,10 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from ports.errors import LocalError
+from ports.errors import LocalError, PeerError
 
 LIMIT = 32767  # xs:short
+ABSURD = 10**9  # EXI has no bound of its own
 
 
 @lru_cache(maxsize=4096)
@@ -29,6 +30,8 @@ def scaled(value: float) -> tuple[int, int]:
 
 
 def number(physical: Any) -> float:
-    """The value of a PhysicalValueType, in its unit."""
+    """The value of a PhysicalValueType, in its unit. Raises PeerError for one far outside its range."""
+    if abs(physical.Value) > ABSURD:
+        raise PeerError(f"a physical value of more than {ABSURD}")
     value: float = physical.Value * 10.0**physical.Multiplier
     return round(value, 3)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ports.errors import LocalError
+from ports.errors import LocalError, PeerError
 from ports.faults import FaultHook, no_fault
 from v2g.certificate_profiles import Profile
 from v2g.exi.deviations import Deviation
@@ -238,6 +238,9 @@ class Secc(Machine):
                 raise Refusal(late, "the station did not know its answer in time")
         except Refusal as refusal:
             self._refuse(refusal, now)
+            return
+        except PeerError as error:
+            self._refuse(Refusal("FAILED", str(error)), now)
             return
         self.pending = None
         if pending.name == "SessionStopReq" and self.state in STOPPED_WITHOUT_POWER_DELIVERY:

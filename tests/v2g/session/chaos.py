@@ -14,6 +14,7 @@ from tests.v2g.session.pair import AutoStation, Pair
 from tests.v2g.session.pki import make_pki
 from tests.v2g.test_certificates import NOW
 from v2g.exi.codec import encode
+from v2g.exi.errors import EncodeError
 from v2g.exi.random_messages import RandomMessages
 from v2g.exi.schemas import SchemaSet, complex_grammar, type_key
 from v2g.session.least_message import MODULES, least_body
@@ -80,6 +81,22 @@ def flipping(random: Random, chance: float) -> FaultHook:
     return hook
 
 
+def exaggerate(element: Any, random: Random) -> None:
+    """Give one number or octet string somewhere inside a value that no schema allows."""
+    inside = [getattr(element, name) for name in element.__struct_fields__]
+    inside += [item for value in inside if isinstance(value, list) for item in value]
+    deeper = [value for value in inside if hasattr(value, "__struct_fields__")]
+    names = [name for name in element.__struct_fields__ if type(getattr(element, name)) in (int, bytes)]
+    if deeper and (not names or random.random() < 0.8):
+        exaggerate(random.choice(deeper), random)
+    elif names:
+        name = random.choice(names)
+        octets = isinstance(getattr(element, name), bytes)
+        setattr(
+            element, name, bytes(random.choice((0, 40, 3000))) if octets else random.choice((70000, 10**30, 10**400))
+        )
+
+
 def inventing(random: Random, chance: float) -> FaultHook:
     """A hook that sends messages of the right kind with any content the schema allows, answers mostly with OK."""
 
@@ -92,7 +109,14 @@ def inventing(random: Random, chance: float) -> FaultHook:
             body.ResponseCode = "OK"
         if hasattr(body, "EVSEProcessing") and random.random() < 0.7:
             body.EVSEProcessing = "Finished"
-        return [replace_struct(unit, Body=type(unit.Body)(BodyElement=body))]
+        if random.random() < 0.5:
+            exaggerate(body, random)
+        invented = replace_struct(unit, Body=type(unit.Body)(BodyElement=body))
+        try:
+            encode(invented, check=False)
+        except EncodeError:  # no bits for such a number
+            return [unit]
+        return [invented]
 
     return hook
 

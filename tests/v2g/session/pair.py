@@ -57,7 +57,7 @@ class AutoStation(StationState):
             case CableCheckWanted():
                 self.isolation = self.isolation or "Valid"
             case VoltageWanted(voltage=voltage):
-                self.present_voltage = voltage
+                self.present_voltage = min(voltage, self.dc.max_voltage)
             case PowerWanted(on=on):
                 self.power_on = on
                 if not on:

@@ -418,3 +418,22 @@ def test_the_vehicle_goes_to_b_whatever_happens(outcome: str, step: Callable[[Pa
     assert pair.evcc.ended is not None
     assert (pair.evcc.ended.outcome, pair.evcc.ended.reason) == (outcome, reason)
     assert pair.evcc.deadline is None
+
+
+# what a station says is repeated only as far as the schema allows it
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ("SASchedules.SAScheduleTuple.0.PMaxSchedule.PMaxScheduleEntry.0.PMax.Multiplier", 4, "4 is above 3"),
+        ("SASchedules.SAScheduleTuple.0.PMaxSchedule.PMaxScheduleEntry.0.PMax.Value", 10**40, "above 32767"),
+        ("SASchedules.SAScheduleTuple.0.PMaxSchedule.PMaxScheduleEntry.0.TimeInterval.start", 1 << 40, "is above"),
+    ],
+)
+def test_an_offer_outside_its_limits_is_none(field: str, value: int, text: str) -> None:
+    pair = give(session(), "ChargeParameterDiscoveryRes", field, value)
+    pair.station.schedules = ScheduleOffer((Schedule(1, ((0, 11000.0),)),))
+    pair.run()
+    assert pair.ended("vehicle").outcome == "failed"
+    assert text in pair.ended("vehicle").reason

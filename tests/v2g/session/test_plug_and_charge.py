@@ -22,6 +22,7 @@ from v2g.session.events import (
     ReceiptReceived,
     Tolerated,
 )
+from v2g.session.faults import FaultPlan, read_fault
 from v2g.session.station_side import (
     CERTIFICATE_SERVICE,
     INTERNET_SERVICE,
@@ -306,3 +307,19 @@ def test_an_update_needs_the_old_contracts_key() -> None:
     )
     with pytest.raises(LocalError, match=r"ContractCredentials\.agree"):
         install(pair, CertificateAnswer(pki.installation("CertificateUpdateRes")))
+
+
+@pytest.mark.parametrize(
+    ("message", "field", "text"),
+    [
+        ("PaymentDetailsRes", "GenChallenge", "genChallengeType: 20 octets, at most 16"),
+        ("ChargingStatusRes", "MeterInfo.SigMeterReading", "65 octets, at most 64"),
+    ],
+)
+def test_what_the_vehicle_would_sign_has_to_fit(message: str, field: str, text: str) -> None:
+    size = 20 if field == "GenChallenge" else 65
+    fault = {"fault": "replace field", "message": message, "field": f"Body.BodyElement.{field}"}
+    plan = FaultPlan([read_fault({**fault, "value": "hex:" + "00" * size})])
+    pair = Pair(station(meter=METER, receipt_required=True), vehicle(), tls=True, secc={"hook": plan})
+    pair.run()
+    assert text in pair.ended("vehicle").reason

@@ -46,6 +46,15 @@ def test_route_with_payment_at_the_station(route: str) -> None:
     assert not pair.station.power_on
 
 
+@pytest.mark.parametrize("mode", ["AC_three_phase_core", "DC_extended"])
+def test_a_station_may_offer_both(mode: str) -> None:
+    pair = Pair(AutoStation(modes=("AC_three_phase_core", "DC_extended")), VehicleState(mode=mode))
+    pair.run()
+    statuses = {type(answer.EVSEStatus).__name__ for answer in pair.answers("PowerDeliveryRes")}
+    assert statuses == {f"{mode[:2]}_EVSEStatusType"}
+    assert pair.ended("station").outcome == "terminated"
+
+
 class Killed(Exception):
     """One side is gone."""
 

@@ -10,6 +10,7 @@ from ports.errors import LocalError
 from tests.conformance.tester import Tester
 from tests.v2g.session.pair import AutoStation, Pair
 from v2g.exi.codec import encode
+from v2g.exi.generated.sap.types import supportedAppProtocolRes
 from v2g.session.events import (
     AuthorizationWanted,
     Close,
@@ -350,3 +351,41 @@ def test_a_refusal_names_its_reason() -> None:
     tester.send("AuthorizationReq")
     (refused,) = of(tester, Refused)
     assert refused.reason == "AuthorizationReq while state is 'service discovery'"
+
+
+def test_numbers_beyond_all_bounds_are_refused() -> None:
+    tester = Tester("DC").reach("CurrentDemandReq")
+    message = tester.message("CurrentDemandReq")
+    message.Body.BodyElement.EVTargetCurrent.Value = 10**400
+    answer = tester.exchange(bytes(Frame(PayloadType.EXI, encode(message, check=False))))
+    assert answer.Body.BodyElement.ResponseCode == "FAILED"
+
+
+def test_a_service_beyond_all_bounds_is_refused() -> None:
+    tester = Tester().reach("PaymentServiceSelectionReq")
+    message = tester.message("ServiceDetailReq")
+    message.Body.BodyElement.ServiceID = 70000
+    answer = tester.exchange(bytes(Frame(PayloadType.EXI, encode(message, check=False))))
+    assert (answer.Body.BodyElement.ResponseCode, answer.Body.BodyElement.ServiceID) == ("FAILED_ServiceIDInvalid", 0)
+
+
+def test_a_handshake_answer_is_no_request() -> None:
+    tester = Tester()
+    answer = supportedAppProtocolRes(ResponseCode="OK_SuccessfulNegotiation", SchemaID=1)
+    assert tester.exchange(bytes(Frame(PayloadType.EXI, encode(answer)))) is None
+    assert tester.secc.state == "handshake"
+
+
+def test_a_document_that_is_no_message_is_ignored() -> None:
+    tester = Tester().reach("ServiceDiscoveryReq")
+    bare = encode(least_body("iso2", "ServiceDiscoveryReq"))
+    assert tester.exchange(bytes(Frame(PayloadType.EXI, bare))) is None
+    assert "no V2G_Message" in of(tester, Ignored)[0].text
+    assert tester.send("ServiceDiscoveryReq").ResponseCode == "OK"
+
+
+@pytest.mark.parametrize("charging", ["AC", "DC"])
+def test_a_start_during_charging_is_out_of_sequence(charging: str) -> None:
+    tester = Tester(charging).reach("PowerDeliveryReq Stop")
+    assert tester.send("PowerDeliveryReq Start").ResponseCode == "FAILED_SequenceError"
+    assert not tester.station.power_on
