@@ -157,12 +157,20 @@ def _trouble(event: TraceEvent) -> tuple[str, str]:
     return "", f"{event.kind}: {event.data.get('why', event.data)}"
 
 
+def _joined(event: TraceEvent) -> str:
+    if event.data["outcome"] == "begun":
+        return "session joined again" if event.data.get("resumed") else "session begun"
+    return " ".join(filter(None, (f"session {event.data['outcome']}", str(event.data.get("why", "")))))
+
+
 _PROGRESS: dict[str, Callable[[TraceEvent], tuple[str, str]]] = {
     "session.state": _state,
     "session.energy": _energy,
     "session.record": _record,
     "session.trouble": _trouble,
     "session.refused": _trouble,
+    "secc.session": lambda event: ("", f"V2G {_joined(event)}"),
+    "evcc.failed": _trouble,
     "session.fault": _trouble,
     "backend.trouble": _trouble,
     "meter.dead": _trouble,

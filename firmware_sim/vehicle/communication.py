@@ -92,8 +92,10 @@ class Communication:
             self.outcomes, self.problem, self._again = [], "", False
             side = EvccSide(vehicle, self.setup, self.plan, self._clock)
             side.contract = self._installed or side.contract
-            await self._sessions(side)
-            self._idle.set()
+            try:
+                await self._sessions(side)
+            finally:
+                self._idle.set()
             await self._until(lambda: vehicle.outlet is None or self._again)
 
     async def _sessions(self, side: EvccSide) -> None:
@@ -152,6 +154,7 @@ class Communication:
             self._release()
             self.connection = None
         if connection.crash is not None:
+            self._fail(f"our own bug: {connection.crash!r}")
             raise connection.crash
         if connection.tls_error is not None:
             self._fail(str(connection.tls_error))

@@ -23,7 +23,6 @@ from v2g.session.evcc import EvccSettings
 from v2g.session.vehicle_side import ContractCredentials, ProvisioningCredentials
 from v2g.signature_suites import signer
 
-
 PACE = EvccSettings(current=0.5)
 
 

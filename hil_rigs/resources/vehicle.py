@@ -24,20 +24,17 @@ class VehicleResource(Struct, tag_field="kind", tag="vehicle", frozen=True, kw_o
     energy: EnergyKind = "ac"
     tls: Annotated[bool, Meta(description="asks for TLS and takes nothing less")] = False
     pki: PkiFolder | None = None
-    install: Annotated[bool, Meta(description="has no contract yet and asks the station for one")] = False
     evcc_id: Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}:?){6}$", description="MAC address")] = "02:00:00:00:00:01"
     dc_max_current_a: Amperes = 125.0
     departure_s: Annotated[int, Meta(ge=0, description="seconds from the plug to the driver's departure")] | None = None
 
     def __post_init__(self) -> None:
         """What belongs together."""
-        if self.protocol == "none" and (self.auth != "eim" or self.energy != "ac" or self.tls or self.install):
-            raise ValueError("protocol: expected din or iso2 for a vehicle with auth, energy, tls or install")
+        if self.protocol == "none" and (self.auth != "eim" or self.energy != "ac" or self.tls):
+            raise ValueError("protocol: expected din or iso2 for a vehicle with auth, energy or tls")
         if self.protocol == "din" and (self.energy != "dc" or self.auth != "eim" or self.tls):
             raise ValueError("protocol: din is for energy: dc and auth: eim without TLS")
         if self.auth == "pnc" and not self.tls:
             raise ValueError("tls: expected true with auth: pnc (a contract is never shown without TLS)")
         if self.tls and self.pki is None:
             raise ValueError("pki: expected auto or a folder, for TLS")
-        if self.install and self.auth != "pnc":
-            raise ValueError("install: expected auth: pnc with it")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from firmware_sim.circuit import Circuit
 from firmware_sim.vehicle.communication import Communication
-from firmware_sim.vehicle.evcc_setup import EvccSetup, read_contract_files, read_provisioning_files
+from firmware_sim.vehicle.evcc_setup import EvccSetup, read_contract_files
 from gateway.controller import Controller
 from gateway.secc.setup import SeccSetup
 from hil_rigs.resources import ChargerResource, VehicleResource
@@ -146,11 +146,9 @@ def lead_to(vehicle: Communication, link: Link, controller: Controller) -> None:
 
 def _evcc(one: VehicleResource, link: Interface, pki: Path) -> EvccSetup:
     folder = None if one.pki is None else pki_folder(one.pki, pki)
-    contract = provisioning = None
-    if folder is not None and one.auth == "pnc" and not one.install:
+    contract = None
+    if folder is not None and one.auth == "pnc":
         contract = read_contract_files(folder / "contract.chain.pem", folder / "contract.key")
-    if folder is not None and one.install:
-        provisioning = read_provisioning_files(folder / "provisioning.pem", folder / "provisioning.key")
     return EvccSetup(
         link=link,
         evcc_id=bytes.fromhex(one.evcc_id.replace(":", "")),
@@ -161,5 +159,4 @@ def _evcc(one: VehicleResource, link: Interface, pki: Path) -> EvccSetup:
         tls_wish=TlsWish.REQUIRED if one.tls else TlsWish.OFF,
         tls=VehicleTls((folder / "v2g-root.pem",)) if one.tls and folder is not None else None,
         contract=contract,
-        provisioning=provisioning,
     )

@@ -34,6 +34,7 @@ gateway:
 sessions:
   - {connector: "1", vehicle: ev, identification: "04A1B2C3D4E5F6", charge_for_s: 300}
 """
+CODE = "Body.BodyElement.ResponseCode"
 DC_BOARD = ("{kind: charger, max_current_a: 32}", "{kind: charger, energy: dc, max_current_a: 32}")
 
 
@@ -160,8 +161,7 @@ def test_the_same_seed_gives_the_same_messages(tmp_path: Path) -> None:
         ("vehicle_faults: [{fault: drop, message: ChargingStatusReq, nth: 5}]", "v2g.Ended", "outcome", "timed out"),
         ("station_faults: [{fault: silence, message: ChargingStatusRes, nth: 5}]", "v2g.Ended", "outcome", "timed out"),
         (
-            "station_faults: [{fault: replace field, message: ChargingStatusRes, nth: 5, field: %s, value: FAILED}]"
-            % "Body.BodyElement.ResponseCode",
+            f"station_faults: [{{fault: replace field, message: PowerDeliveryRes, field: {CODE}, value: FAILED}}]",
             "v2g.Refused",
             "code",
             "FAILED",
