@@ -20,8 +20,11 @@ from hsm.worker_process import decode_signatures, encode_signing
 
 
 @pytest.fixture
-def idle():
-    """A worker without a library."""
+def idle(monkeypatch):
+    """A worker without a library, that counts only the threads of this test."""
+    others = threading.active_count() - 1
+    counted = SimpleNamespace(active_count=lambda: threading.active_count() - others)
+    monkeypatch.setattr(worker, "threading", counted)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     yield TokenWorker(theirs, "pin")
     ours.close()

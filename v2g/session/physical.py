@@ -8,7 +8,7 @@ from typing import Any
 
 from ports.errors import LocalError, PeerError
 
-LIMIT = 32767  # xs:short
+LIMIT = 32767  # xs:short, one more below zero
 ABSURD = 10**9  # EXI has no bound of its own
 
 
@@ -20,11 +20,11 @@ def scaled(value: float) -> tuple[int, int]:
         raise LocalError(f"{value} is no physical value of V2G")
     for multiplier in (0, -1, -2, -3, 1, 2, 3):
         integer = exact.scaleb(-multiplier)
-        if integer == integer.to_integral_value() and abs(integer) <= LIMIT:
+        if integer == integer.to_integral_value() and -LIMIT - 1 <= integer <= LIMIT:
             return multiplier, int(integer)
     for multiplier in range(-3, 4):
         integer = exact.scaleb(-multiplier).to_integral_value()
-        if abs(integer) <= LIMIT:
+        if -LIMIT - 1 <= integer <= LIMIT:
             return multiplier, int(integer)
     raise LocalError(f"{value} does not fit a physical value of V2G: at most {LIMIT}E3")
 
