@@ -89,7 +89,7 @@ class DcStation:
     def pre_charge(self, request: Any, message: Any, now: float) -> Answer | None:  # noqa: ARG002
         """The voltage now; the vehicle decides when it is near enough."""
         side = self.secc.station
-        self.secc.emit(VoltageWanted(number(request.EVTargetVoltage), number(request.EVTargetCurrent)))
+        self.secc.emit(VoltageWanted(_target(request.EVTargetVoltage), _target(request.EVTargetCurrent)))
         body = self.T.PreChargeResType(
             ResponseCode="OK",
             DC_EVSEStatus=self.dc_status(),
@@ -100,7 +100,7 @@ class DcStation:
     def current_demand_fields(self, request: Any) -> dict[str, Any]:
         """What CurrentDemandRes says in both protocols."""
         side, limits = self.secc.station, self.secc.station.dc
-        voltage, current = number(request.EVTargetVoltage), number(request.EVTargetCurrent)
+        voltage, current = _target(request.EVTargetVoltage), _target(request.EVTargetCurrent)
         self.secc.emit(
             CurrentWanted(
                 voltage,
@@ -162,6 +162,11 @@ class DcStation:
         """Civil time as stamps carry it."""
         at = self.secc.station.civil_time
         return None if at is None else int(at.timestamp())
+
+
+def _target(physical: Any) -> float:
+    """What a vehicle wants; less than nothing is nothing."""
+    return max(0.0, number(physical))
 
 
 def _optional(physical: Any) -> float | None:

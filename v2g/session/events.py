@@ -175,7 +175,7 @@ class CableCheckWanted(Event):
 class VoltageWanted(Event):
     """Pre-charge: bring the output to this voltage (V) with at most this current (A), contactors of the car open.
 
-    As the vehicle said it: the station keeps to its own limits.
+    As the vehicle said it, but never below zero: the station keeps to its own limits.
     """
 
     voltage: float
@@ -198,7 +198,7 @@ class PowerWanted(Event):
 class CurrentWanted(Event):
     """DC: what the vehicle wants now, V and A; soc in per cent; limits of this moment, None = as before.
 
-    As the vehicle said it: the station keeps to its own limits.
+    As the vehicle said it, but never below zero: the station keeps to its own limits.
     """
 
     voltage: float

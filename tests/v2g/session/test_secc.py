@@ -14,6 +14,7 @@ from v2g.exi.generated.sap.types import supportedAppProtocolRes
 from v2g.session.events import (
     AuthorizationWanted,
     Close,
+    CurrentWanted,
     Ended,
     Event,
     Ignored,
@@ -389,3 +390,13 @@ def test_a_start_during_charging_is_out_of_sequence(charging: str) -> None:
     tester = Tester(charging).reach("PowerDeliveryReq Stop")
     assert tester.send("PowerDeliveryReq Start").ResponseCode == "FAILED_SequenceError"
     assert not tester.station.power_on
+
+
+def test_less_than_nothing_is_nothing() -> None:
+    tester = Tester("DC").reach("CurrentDemandReq")
+
+    def backwards(body: Any) -> None:
+        body.EVTargetVoltage.Value, body.EVTargetCurrent.Value = -400, -10
+
+    assert tester.send("CurrentDemandReq", backwards).ResponseCode == "OK"
+    assert [(event.voltage, event.current) for event in of(tester, CurrentWanted)][-1] == (0.0, 0.0)
