@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -48,6 +49,7 @@ class RootCert(msgspec.Struct, rename="camel", omit_defaults=True):
     signature_algorithm: str
 
 
+@lru_cache(maxsize=256)
 def root_cert(root: Root) -> RootCert:
     """A root as OPCP shows it."""
     subject = root.x509.subject.native

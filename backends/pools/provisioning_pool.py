@@ -211,7 +211,7 @@ def _replace(connection: sa.Connection, row: dict[str, Any], actor: str) -> None
 
 def withdraw(connection: sa.Connection, key: str, *, at: int, actor: str, operation: str, event: EventKind) -> None:
     """Remove a vehicle and its contracts. Raises Refused (VEHICLE_UNKNOWN)."""
-    before = _found(connection, sa.select(PROVISIONING), key)
+    before = _found(connection, sa.select(PROVISIONING).where(_THIS), key)
     drop_contracts(
         connection,
         CONTRACTS.c.pcid_key == key,
@@ -225,8 +225,11 @@ def withdraw(connection: sa.Connection, key: str, *, at: int, actor: str, operat
 
 
 # An entry with the root that it was published under, as far as that is still there
-_WITH_ROOT = sa.select(PROVISIONING, *(column.label(f"trusted_{column.name}") for column in ROOTS.c)).outerjoin(
-    ROOTS, (ROOTS.c.id == PROVISIONING.c.root_id) & ROOTS.c.root_type.in_([one.value for one in TRUSTED])
+_THIS = PROVISIONING.c.pcid_key == sa.bindparam("key")
+_WITH_ROOT = (
+    sa.select(PROVISIONING, *(column.label(f"trusted_{column.name}") for column in ROOTS.c))
+    .outerjoin(ROOTS, (ROOTS.c.id == PROVISIONING.c.root_id) & ROOTS.c.root_type.in_([one.value for one in TRUSTED]))
+    .where(_THIS)
 )
 
 
@@ -235,7 +238,7 @@ def _row(connection: sa.Connection, key: str) -> Any:
 
 
 def _found(connection: sa.Connection, columns: sa.Select[Any], key: str) -> Any:
-    row = connection.execute(columns.where(PROVISIONING.c.pcid_key == key)).one_or_none()
+    row = connection.execute(columns, {"key": key}).one_or_none()
     if row is None:
         raise Refused(Refusal.VEHICLE_UNKNOWN, received=key)
     return row

@@ -153,10 +153,16 @@ def _check_is_root(certificate: Certificate) -> None:
         raise Refused(Refusal.CERTIFICATE_PROFILE, "; ".join(problem.text for problem in problems), field=FIELD)
 
 
+_OF_TYPES = (
+    sa.select(ROOTS)
+    .where(ROOTS.c.root_type.in_(sa.bindparam("types", expanding=True)), ROOTS.c.revoked.is_(None))
+    .order_by(ROOTS.c.added)
+)
+
+
 def of_types(connection: sa.Connection, types: Collection[RootType]) -> list[Root]:
     """Roots of these types, expired ones too, in the order in which they were added."""
-    chosen = ROOTS.c.root_type.in_([one.value for one in types])
-    rows = connection.execute(sa.select(ROOTS).where(chosen, ROOTS.c.revoked.is_(None)).order_by(ROOTS.c.added))
+    rows = connection.execute(_OF_TYPES, {"types": [one.value for one in types]})
     return [root_of(row._asdict()) for row in rows]
 
 
