@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import functools
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -33,7 +35,7 @@ class StoreError(RigError):
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # transactions begin where _begin_sqlite says, not at the first write
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -72,10 +74,20 @@ class Database:
         self._writers = ThreadPoolExecutor(1 if self.is_sqlite else POSTGRES_WORKERS, thread_name_prefix="store-write")
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="store-read") if self.is_sqlite else self._writers
         try:
-            with self._engine.begin() as connection:
+            with self._alone(), self._engine.begin() as connection:
                 prepare(connection)
         except DBAPIError as error:
             raise StoreError(f"database {self._url!r}: {error.orig}") from error  # repr hides the password
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else opens the same SQLite file meanwhile: its change to WAL does not wait for others, it fails."""
+        if not self.is_sqlite or not self._url.database:
+            yield
+            return
+        with Path(f"{self._url.database}.opening").open("w", encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` in a read transaction; returns what it returns."""
