@@ -85,9 +85,12 @@ class Database:
         if not self.is_sqlite or not self._url.database:
             yield
             return
-        with Path(f"{self._url.database}.opening").open("w", encoding="ascii") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        handle = os.open(f"{self._url.database}.opening", os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(handle)
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` in a read transaction; returns what it returns."""
