@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -142,7 +143,8 @@ class RemoteToken:
     def unplug(self) -> None:
         if self._server is not None:
             for pid in self.remotes():
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
+                    os.kill(pid, signal.SIGKILL)
             self._server.kill()
             self._server.wait()
             assert self._server.stdout is not None
