@@ -263,7 +263,7 @@ def schema_of_path(wanted: type) -> dict[str, Any]:
     """JSON Schema of the types that msgspec does not know."""
     if wanted is Path:
         return {"type": "string", "format": "path"}
-    raise NotImplementedError(wanted)
+    raise NotImplementedError(wanted)  # what msgspec asks of a schema_hook for a type that it does not know
 
 
 _TYPE_NAMES = {"string": "text", "boolean": "true or false", "integer": "a whole number", "number": "a number"}
