@@ -1,0 +1,1 @@
+"""Readers of identification media: cards at a serial or PC/SC reader, and a simulated reader."""
