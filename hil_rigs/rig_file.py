@@ -53,6 +53,11 @@ def load_rig(path: Path) -> RigFile:
     except UnicodeDecodeError as error:
         line = octets.count(b"\n", 0, error.start) + 1
         raise RigFileError([Problem(path, line, (), "not UTF-8")]) from None
+    return rig_of_text(path, text)
+
+
+def rig_of_text(path: Path, text: str) -> RigFile:
+    """Check a rig file's text. path: what it is called, and where relative paths in it count from. Raises RigFileError."""
     source = TypedYaml(path, text)
     rig = source.build(Rig)
     if rig is None:
