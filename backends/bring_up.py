@@ -72,7 +72,7 @@ class Plan:
     folder: of everything that is kept. port: 0 takes a free one. modules: names of MODULES. database: SQLAlchemy URL,
     "" = SQLite in the folder. allow_loopback: webhooks and OCSP requests may go to this machine. certificate, key: PEM
     files for HTTPS; client_ca: PEM file, clients may then show a certificate of it.
-    strict_revocation: refuse certificates whose status nobody knows.
+    strict_revocation: refuse certificates whose status nobody knows. presets: the realms to make, one per edition.
     """
 
     folder: Path
@@ -85,6 +85,7 @@ class Plan:
     certificate: Path | None = None
     key: Path | None = None
     client_ca: Path | None = None
+    presets: tuple[str, ...] = PRESETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ async def brought_up(plan: Plan, clock: Clock, tracer: Tracer = no_trace) -> Asy
             ocsp_url=f"http://{host}:{port}/ocsp",
         )
         clients = await _clients(plan.folder, database, clock)
-        await _pki(authorities, RootPool(database, clock))
+        await _pki(authorities, RootPool(database, clock), plan.presets)
     allowed: tuple[Network, ...] = LOOPBACK if plan.allow_loopback else ()
     http = GuardedHttp(allowed=allowed)
     rules = RevocationRules(policy=Policy.HARD if plan.strict_revocation else Policy.SOFT)
@@ -185,11 +186,11 @@ def _tuples(one: dict[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
     return {name: tuple(one[name]) for name in ("wmis", "provider_ids")}
 
 
-async def _pki(authorities: CertificateAuthorities, pool: RootPool) -> None:
-    """A realm for each edition of ISO 15118, its roots in the pool."""
+async def _pki(authorities: CertificateAuthorities, pool: RootPool, presets: Sequence[str]) -> None:
+    """A realm for each edition of ISO 15118 that is wanted, its roots in the pool."""
     known = {realm.realm for realm in await authorities.realms()}
     operator = Principal(ACTOR, ACTOR, frozenset({Role.ADMIN}))
-    for preset in PRESETS:
+    for preset in presets:
         if preset in known:
             continue
         issued = await build_realm(authorities, preset, preset, actor=ACTOR)
