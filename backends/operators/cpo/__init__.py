@@ -1,0 +1,1 @@
+"""The charge point operator: the end of OCPP, transactions, charge details, remote control."""
