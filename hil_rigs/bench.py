@@ -19,6 +19,7 @@ from gateway.forwarder import Forwarder
 from gateway.journal import Journal
 from gateway.policy import ConnectorSetup, GatewayIdentity, Policy
 from gateway.secc.setup import SeccSetup
+from hil_rigs.hooks import Hooks
 from hil_rigs.resources import ChargerResource, FileKeyResource
 from hil_rigs.resources.signer import Pkcs11Resource
 from hil_rigs.rig import Connector, Rig
@@ -65,13 +66,20 @@ class Bench:
 
 @asynccontextmanager
 async def open_bench(
-    rig_file: RigFile, clock: BootClock, folder: Path, tracer: Tracer, say: Callable[[str], None]
+    rig_file: RigFile,
+    clock: BootClock,
+    folder: Path,
+    tracer: Tracer,
+    say: Callable[[str], None],
+    hooks: Hooks | None = None,
 ) -> AsyncIterator[Bench]:
     """Build and start a rig; leaving stops it in order. Journal and databases stay in `folder`.
 
-    say: takes lines for people (what had to be replaced by something lesser). Raises RigError, PeerError.
+    hooks: where its parts may be broken on purpose. say: takes lines for people (what had to be replaced by something
+    lesser). Raises RigError, PeerError.
     """
     rig = rig_file.rig
+    hooks = hooks or Hooks()
     async with AsyncExitStack() as stack:
         # keys that only this run needs do not stay behind
         private = Path(stack.enter_context(TemporaryDirectory(prefix="plugbench-")))
@@ -80,9 +88,9 @@ async def open_bench(
         stack.callback(_write_captures, links, folder)
         plant = await stack.enter_async_context(build_plant(rig, clock, tracer))
         metering = await build_metering(rig, plant, clock, tracer, stack)
-        signer = build_signer(*_signer_resource(rig), private, clock, tracer, say)
+        signer = hooks.signer(build_signer(*_signer_resource(rig), private, clock, tracer, say))
         stack.push_async_callback(signer.close)
-        backends = await build_backends(rig, folder, private, clock, tracer, stack)
+        backends = await build_backends(rig, folder, private, clock, tracer, stack, hooks)
         await _register_keys(rig, backends, metering, signer)
         journal_file = folder / "journal.db" if rig.gateway.journal == "auto" else Path(rig.gateway.journal)
         journal = await Journal.open(journal_file, signer, clock, tracer=tracer)

@@ -17,6 +17,7 @@ from backends.cpo_receiver import CpoReceiver
 from backends.cpo_store import prepare
 from backends.http_server import serve_asgi
 from backends.store.database import Database
+from hil_rigs.hooks import Hooks
 from hil_rigs.resources import CpoMqttResource, CpoRestResource
 from hil_rigs.rig import Rig
 from hil_rigs.wiring.broker import spawn_broker
@@ -46,7 +47,7 @@ class Backends:
 
 
 async def build_backends(
-    rig: Rig, folder: Path, private: Path, clock: Clock, tracer: Tracer, stack: AsyncExitStack
+    rig: Rig, folder: Path, private: Path, clock: Clock, tracer: Tracer, stack: AsyncExitStack, hooks: Hooks
 ) -> Backends:
     """Serve and connect what the gateway forwards to; what has to be closed is left on `stack`.
 
@@ -56,9 +57,9 @@ async def build_backends(
     for name in rig.gateway.backends:
         resource = rig.resources[name]
         if isinstance(resource, CpoRestResource):
-            client: Backend = await _rest(name, resource, backends, folder, private, clock, tracer, stack)
+            client: Backend = await _rest(name, resource, backends, folder, private, clock, tracer, stack, hooks)
         elif isinstance(resource, CpoMqttResource):
-            client = await _mqtt(name, resource, rig, backends, folder, clock, tracer, stack)
+            client = await _mqtt(name, resource, rig, backends, folder, clock, tracer, stack, hooks)
         else:
             raise RigError(f"gateway.backends: {name} is no CPO")
         stack.push_async_callback(client.close)
@@ -81,6 +82,7 @@ async def _rest(
     clock: Clock,
     tracer: Tracer,
     stack: AsyncExitStack,
+    hooks: Hooks,
 ) -> CpoRest:
     if resource.url != "embedded":
         return CpoRest(
@@ -88,7 +90,7 @@ async def _rest(
         )
     receiver, database = await _receiver(name, folder, clock, tracer)
     context, ca_file = self_signed(private / f"{name}.tls", clock) if resource.tls else (None, None)
-    server = await serve_asgi(cpo_app(receiver, database, clock), ssl=context, clock=clock)
+    server = await serve_asgi(cpo_app(receiver, database, clock, faults=hooks.cpo), ssl=context, clock=clock)
     stack.push_async_callback(server.close)
     backends.embedded.append(EmbeddedCpo(name, receiver, database, server.url))
     return CpoRest(server.url, ca_file=ca_file)
@@ -103,12 +105,13 @@ async def _mqtt(
     clock: Clock,
     tracer: Tracer,
     stack: AsyncExitStack,
+    hooks: Hooks,
 ) -> CpoMqtt:
     if resource.broker == "spawn":
         broker = await spawn_broker(folder / f"{name}.broker", clock, stack)
         receiver, database = await _receiver(name, folder, clock, tracer)
         stack.push_async_callback(database.close)
-        server = CpoMqttServer(receiver, broker, clock, prefix=resource.topic, tracer=tracer)
+        server = CpoMqttServer(receiver, broker, clock, prefix=resource.topic, faults=hooks.cpo, tracer=tracer)
         await server.start()
         stack.push_async_callback(server.close)
         backends.embedded.append(EmbeddedCpo(name, receiver, database, str(broker)))
