@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 from starlette.responses import Response
 
-from backends.pools.refusals import Refusal, Refused
+from backends.refusals import Refusal, Refused
 
 JSON = "application/json"
 

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from backends.access import RIGHTS, Forbidden, Principal, require_role
 from backends.api import strict_json
 from backends.api.errors import JSON, Texts, TooLarge, error_response
-from backends.pools.refusals import Refused
+from backends.refusals import Refused
 from backends.store.database import StoreError
 from backends.token.service import TokenRefused
 from ports.clock import Clock

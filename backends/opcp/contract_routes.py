@@ -19,7 +19,7 @@ from backends.pools.contract_rows import Signed
 from backends.pools.editions import edition
 from backends.pools.identifiers import emaid_key, pcid_key
 from backends.pools.installation import MAX_OCTETS, read_request, refusal, session_id_of
-from backends.pools.refusals import Refusal, Refused
+from backends.refusals import Refusal, Refused
 
 SIGNED = "/v1/ccp/signedContractData"
 MAX_XML = 64 * 1024  # characters of base64; signed contract data have some 13 000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from backends.api.errors import Text, Texts
-from backends.pools.refusals import Refusal
+from backends.refusals import Refusal
 
 PCID_PATTERN = "^[a-zA-Z0-9]{17,18}$"
 EMAID_PATTERN = r"^[A-Za-z]{2}[-]?\w{3}[-]?\w{9}[-]?(\w{1})?$"

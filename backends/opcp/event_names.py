@@ -11,7 +11,7 @@ import msgspec
 from backends.opcp.fields import base64_text, timestamp
 from backends.pools.deliveries import Delivery
 from backends.pools.events import EventKind
-from backends.pools.refusals import Refusal, Refused
+from backends.refusals import Refusal, Refused
 
 API = "opcp v1"
 

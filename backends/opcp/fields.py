@@ -6,7 +6,7 @@ import base64
 import re
 from datetime import UTC, datetime, timedelta
 
-from backends.pools.refusals import Refusal, Refused
+from backends.refusals import Refusal, Refused
 
 MAX_CERTIFICATE = 4096  # characters; the schema's 800 is less than its own examples have
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?", re.ASCII)

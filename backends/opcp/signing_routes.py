@@ -22,7 +22,7 @@ from backends.pools.contract_data import ContractData
 from backends.pools.editions import edition
 from backends.pools.identifiers import emaid_key, normalised_emaid, pcid_key
 from backends.pools.provisioning_service import ContractOrder, ProvisioningService, Signing, UsableSigner
-from backends.pools.refusals import Refusal, Refused
+from backends.refusals import Refusal, Refused
 from v2g.certificates import describe
 from v2g.contract_key import SealedKey
 

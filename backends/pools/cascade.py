@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from backends.pools.certificates import curve_of
 from backends.pools.editions import ISO2
 from backends.pools.events import EventKind, contract_body, emit
-from backends.pools.refusals import Refusal, Refused
+from backends.refusals import Refusal, Refused
 from backends.store.audit import record
 from backends.store.database import Database
 from backends.store.locks import lock

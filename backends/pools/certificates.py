@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448
 
-from backends.pools.refusals import Refusal, Refused
+from backends.refusals import Refusal, Refused
 from v2g.certificate_profiles import HUBJECT_QA, RISE, Profile, Role
 from v2g.certificates import CertificateError, check_chain, describe, load, problems_of, public_key
 

@@ -20,9 +20,9 @@ from backends.pools.contract_data import SCHEMAS, answer_of
 from backends.pools.editions import ISO2
 from backends.pools.events import WAITING, EventKind
 from backends.pools.provisioning_pool import withdraw
-from backends.pools.refusals import Refusal, Refused
 from backends.pools.root_pool import Root, RootType, of_types, remove
 from backends.pools.trust import RevocationCheck
+from backends.refusals import Refusal, Refused
 from backends.store.audit import record
 from backends.store.database import Database
 from backends.store.locks import lock

@@ -16,7 +16,7 @@ from asn1crypto.x509 import Certificate  # type: ignore[import-untyped]
 from backends.pools.certificates import curve_of
 from backends.pools.editions import ISO2, ISO20, edition_of_curve
 from backends.pools.identifiers import emaid_key, normalised_emaid
-from backends.pools.refusals import Refusal, Refused
+from backends.refusals import Refusal, Refused
 from ports.errors import PeerError
 from v2g.certificates import common_name, public_key
 from v2g.contract_key import ISO2 as ISO2_ENVELOPE

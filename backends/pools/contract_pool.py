@@ -25,9 +25,9 @@ from backends.pools.editions import ISO20
 from backends.pools.events import EventKind, contract_body, emit
 from backends.pools.identifiers import emaid_key, pcid_key
 from backends.pools.installation import InstallationRequest, answer, knows_root, verify_request
-from backends.pools.refusals import Refusal, Refused
 from backends.pools.root_pool import Root, RootType, of_types
 from backends.pools.trust import Trust
+from backends.refusals import Refusal, Refused
 from backends.store.database import Database
 from backends.store.schema import CONTRACTS
 from ports.clock import Clock

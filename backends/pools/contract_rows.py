@@ -16,8 +16,8 @@ from backends.pools.contract_data import SignedContractData
 from backends.pools.editions import ISO20
 from backends.pools.events import ENABLED, EventKind, emit
 from backends.pools.identifiers import emaid_key
-from backends.pools.refusals import Refusal, Refused
 from backends.pools.root_pool import Root
+from backends.refusals import Refusal, Refused
 from backends.store.audit import record
 from backends.store.locks import lock
 from backends.store.schema import CONTRACTS, PROVISIONING, ROOTS, SIGNED_CONTRACTS, WEBHOOK_ENDPOINTS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from backends.pools.refusals import Refusal, Refused
+from backends.refusals import Refusal, Refused
 
 ISO2 = "urn:iso:15118:2:2013:MsgDef"
 ISO20 = "urn:iso:15118:20:2022:MsgDef"

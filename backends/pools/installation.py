@@ -11,7 +11,7 @@ from typing import Any
 
 from backends.pools.contract_data import NO_SESSION, SCHEMAS, SUITES, check_references
 from backends.pools.editions import ISO2, ISO20
-from backends.pools.refusals import Refusal, Refused
+from backends.refusals import Refusal, Refused
 from v2g.exi.codec import decode, encode
 from v2g.exi.errors import ExiError
 from v2g.exi.generated.iso2 import types as iso2

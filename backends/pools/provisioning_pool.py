@@ -14,9 +14,9 @@ from backends.pools.cascade import ContractRemoval, drop_contracts, plain
 from backends.pools.certificates import Chain, chain_fingerprint, fingerprint_of, key_hash, read_certificate
 from backends.pools.events import EventKind
 from backends.pools.identifiers import pcid_key
-from backends.pools.refusals import Refusal, Refused
 from backends.pools.root_pool import Root, RootType, of_types, root_of
 from backends.pools.trust import Trust
+from backends.refusals import Refusal, Refused
 from backends.store.audit import record
 from backends.store.database import Database
 from backends.store.schema import CONTRACTS, PROVISIONING, ROOTS

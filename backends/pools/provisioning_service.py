@@ -25,9 +25,9 @@ from backends.pools.contract_pool import ContractPool
 from backends.pools.contract_rows import Target, names_root
 from backends.pools.editions import ISO2, edition_of_curve
 from backends.pools.identifiers import normalised_emaid, pcid_key
-from backends.pools.refusals import Refusal, Refused
 from backends.pools.root_pool import Root, RootType, of_types
 from backends.pools.trust import Trust
+from backends.refusals import Refusal, Refused
 from backends.store.database import Database
 from backends.store.schema import PROVISIONING
 from ports.clock import Clock

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from asn1crypto.x509 import Certificate  # type: ignore[import-untyped]
 
 from backends.pki.revocation import RevocationChecker, Revoked, StatusUnknown
-from backends.pools.refusals import Refusal, Refused
+from backends.refusals import Refusal, Refused
 from ports.clock import Clock
 
 

@@ -24,7 +24,7 @@ from backends.pools.certificates import (
 )
 from backends.pools.editions import edition_of_curve
 from backends.pools.events import EventKind, emit, root_body
-from backends.pools.refusals import Refusal, Refused
+from backends.refusals import Refusal, Refused
 from backends.store.audit import record
 from backends.store.database import Database
 from backends.store.locks import lock

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from backends.access import Principal
 from backends.guarded_http import AddressRefused
 from backends.pools.events import DISABLED, ENABLED, WAITING, EventKind
-from backends.pools.refusals import Refusal, Refused
 from backends.pools.webhook_target import TargetRules, check_target
+from backends.refusals import Refusal, Refused
 from backends.sealing import Sealer
 from backends.store.audit import record
 from backends.store.database import Database

@@ -24,8 +24,8 @@ from backends.pki.build_realm import build_realm
 from backends.pki.ca_keys import FileKeys, MemoryKey, Passphrase
 from backends.pools.editions import ISO2
 from backends.pools.own_pki import OwnPki
-from backends.pools.refusals import Refusal, Refused
 from backends.pools.trust import RevocationCheck
+from backends.refusals import Refusal, Refused
 from backends.sealing import Sealer
 from backends.store.database import Database
 from backends.token.clients import register_client

@@ -14,7 +14,7 @@ from asn1crypto.x509 import Certificate  # type: ignore[import-untyped]
 from backends.access import Principal, Role
 from backends.pools.editions import ISO2
 from backends.pools.identifiers import emaid_key
-from backends.pools.refusals import Refusal, Refused
+from backends.refusals import Refusal, Refused
 from backends.store.database import Database
 from backends.store.schema import AUDIT, CONTRACTS, EVENTS, SIGNED_CONTRACTS
 from ports.errors import RigError

@@ -26,7 +26,7 @@ from backends.pools import deliveries
 from backends.pools.editions import ISO2
 from backends.pools.events import EventKind, contract_body, emit
 from backends.pools.identifiers import emaid_key
-from backends.pools.refusals import Refused
+from backends.refusals import Refused
 from backends.sealing import Sealer
 from backends.store.database import Database
 from backends.token.clients import register_client

@@ -13,7 +13,7 @@ from backends.access import Forbidden, Principal, Role
 from backends.api.errors import json_response
 from backends.api.operations import Api, Call
 from backends.opcp.error_texts import TEXTS
-from backends.pools.refusals import Refusal, Refused
+from backends.refusals import Refusal, Refused
 from backends.store.database import StoreError
 from backends.token.service import TokenRefused
 from ports.trace import TraceEvent

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.opcp.fields import MAX_CERTIFICATE, base64_text, certificate_octets, colon_hex, plain_hex, timestamp
-from backends.pools.refusals import Refusal, Refused
+from backends.refusals import Refusal, Refused
 
 
 @given(st.binary(min_size=1, max_size=3000))

@@ -21,7 +21,7 @@ from backends.pools.certificates import (
     path_to_root,
     read_certificate,
 )
-from backends.pools.refusals import Refusal, Refused
+from backends.refusals import Refusal, Refused
 from tests.backends.chains import FROM, NOW, TO, issue, tree, vehicle
 from v2g.certificate_profiles import Role
 from v2g.certificates import load

@@ -9,9 +9,9 @@ from backends.pools.dispatcher import Dispatcher
 from backends.pools.editions import ISO2, ISO20
 from backends.pools.events import EventKind
 from backends.pools.provisioning_pool import Offer, ProvisioningPool
-from backends.pools.refusals import Refused
 from backends.pools.root_pool import RootPool, RootType
 from backends.pools.webhooks import EndpointSettings, WebhookEndpoints
+from backends.refusals import Refused
 from backends.store.database import Database
 from tests.backends.chains import NOW, TO, Tree, issue, tree, vehicle
 from tests.backends.pool_doubles import ADMIN, MO, OEM, MoCa, Revocations, add_contract, emaids, event_kinds

@@ -21,7 +21,7 @@ from backends.pools.contract_data import (
     verify_signed,
 )
 from backends.pools.editions import ISO2, ISO20
-from backends.pools.refusals import Refusal, Refused
+from backends.refusals import Refusal, Refused
 from tests.backends.chains import issue, key, tree
 from v2g.certificates import load
 from v2g.contract_key import ISO2 as ENVELOPE

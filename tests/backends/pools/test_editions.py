@@ -1,7 +1,7 @@
 import pytest
 
 from backends.pools.editions import ISO2, ISO20, edition, edition_of_curve
-from backends.pools.refusals import Refusal, Refused
+from backends.refusals import Refusal, Refused
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from backends.opcp.error_texts import EMAID_PATTERN, PCID_PATTERN
 from backends.pools.identifiers import emaid_key, normalised_emaid, pcid_key
-from backends.pools.refusals import Refusal, Refused
+from backends.refusals import Refusal, Refused
 
 
 @pytest.mark.parametrize(

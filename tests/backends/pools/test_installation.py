@@ -20,7 +20,7 @@ from backends.pools.installation import (
     session_id_of,
     verify_request,
 )
-from backends.pools.refusals import Refusal, Refused
+from backends.refusals import Refusal, Refused
 from tests.backends.chains import tree, vehicle
 from v2g.exi.codec import decode, encode
 from v2g.exi.generated.iso2 import types as iso2

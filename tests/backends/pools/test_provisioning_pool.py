@@ -9,8 +9,8 @@ import pytest
 from backends.access import Forbidden
 from backends.pools.editions import ISO2
 from backends.pools.provisioning_pool import Offer, ProvisioningPool
-from backends.pools.refusals import Refusal, Refused
 from backends.pools.root_pool import RootPool, RootType
+from backends.refusals import Refusal, Refused
 from backends.store.database import Database
 from tests.backends.chains import FROM, NOW, TO, Tree, issue, tree, vehicle
 from tests.backends.pool_doubles import (

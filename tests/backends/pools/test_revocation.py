@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from backends.pki.revocation import RevocationChecker, Revoked, StatusUnknown
-from backends.pools.refusals import Refusal, Refused
 from backends.pools.revocation import AskedRevocation
+from backends.refusals import Refusal, Refused
 from tests.doubles import ManualClock
 
 

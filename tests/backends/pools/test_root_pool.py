@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from backends.pools.refusals import Refusal, Refused
 from backends.pools.root_pool import RootPool, RootType
+from backends.refusals import Refusal, Refused
 from backends.store.database import Database
 from tests.backends.chains import FROM, NOW, TO, issue, tree
 from tests.backends.pool_doubles import ADMIN, audit_log, event_kinds

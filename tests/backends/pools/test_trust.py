@@ -4,8 +4,8 @@ import pytest
 
 from backends.pools import trust as module
 from backends.pools.certificates import Chain, chain_fingerprint
-from backends.pools.refusals import Refusal, Refused
 from backends.pools.trust import Trust
+from backends.refusals import Refusal, Refused
 from tests.backends.chains import NOW, TO, tree, vehicle
 from tests.backends.pool_doubles import Revocations
 from tests.doubles import ManualClock

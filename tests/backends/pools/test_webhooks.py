@@ -7,9 +7,9 @@ from backends.access import Principal, Role
 from backends.guarded_http import LOOPBACK, AddressRefused
 from backends.opcp.event_names import API
 from backends.pools.events import EventKind
-from backends.pools.refusals import Refusal, Refused
 from backends.pools.webhook_target import TargetRules, check_target
 from backends.pools.webhooks import MAX_DESCRIPTION, MAX_ENDPOINTS, MAX_METADATA, EndpointSettings, WebhookEndpoints
+from backends.refusals import Refusal, Refused
 from backends.store.database import Database
 from backends.store.schema import AUDIT, WEBHOOK_ENDPOINTS
 from tests.backends.pool_doubles import MO, OEM
