@@ -11,13 +11,22 @@ from hil_rigs.resources import (
     ChargerResource,
     CpoMqttResource,
     CpoRestResource,
+    CsmsResource,
     FileKeyResource,
+    HubResource,
     MeterResource,
+    MoResource,
+    OemResource,
+    PcscReaderResource,
     Pkcs11Resource,
+    PoolsResource,
     Resource,
+    SerialReaderResource,
     SerialResource,
+    SimulatedReaderResource,
     VehicleResource,
 )
+from hil_rigs.resources.url import EMBEDDED
 from hil_rigs.rig import Rig
 
 
@@ -37,7 +46,11 @@ class Reality:
     why: str
 
 
-def _declared(resource: SerialResource | MeterResource | Pkcs11Resource, real: str, external: str) -> Reality:
+Declared = SerialResource | MeterResource | Pkcs11Resource | SerialReaderResource | PcscReaderResource
+Served = PoolsResource | CsmsResource | MoResource | OemResource | HubResource
+
+
+def _declared(resource: Declared, real: str, external: str) -> Reality:
     if resource.external:
         return Reality(Where.EXTERNAL, external)
     return Reality(Where.REAL, real)
@@ -85,6 +98,21 @@ def _cpo_mqtt(cpo: CpoMqttResource, _rig: Rig) -> Reality:
     return Reality(Where.EXTERNAL, f"the broker at {cpo.broker}")
 
 
+def _served(one: Served, _rig: Rig) -> Reality:
+    if one.url == EMBEDDED:
+        return Reality(Where.VIRTUAL, "served by this run")
+    return Reality(Where.EXTERNAL, f"the server at {one.url}")
+
+
+def _reader(reader: SerialReaderResource, _rig: Rig) -> Reality:
+    return _declared(reader, f"a reader at {reader.port}", f"another program at {reader.port}")
+
+
+def _pcsc(reader: PcscReaderResource, _rig: Rig) -> Reality:
+    named = f'the PC/SC reader "{reader.name}"' if reader.name else "the first PC/SC reader"
+    return _declared(reader, named, f"{named}, a program")
+
+
 _JUDGES: dict[type, Callable[[Any, Rig], Reality]] = {
     SerialResource: _serial,
     MeterResource: _meter,
@@ -94,6 +122,14 @@ _JUDGES: dict[type, Callable[[Any, Rig], Reality]] = {
     VehicleResource: lambda _car, _rig: Reality(Where.VIRTUAL, "simulated by this run"),
     CpoRestResource: _cpo_rest,
     CpoMqttResource: _cpo_mqtt,
+    CsmsResource: _served,
+    PoolsResource: _served,
+    MoResource: _served,
+    OemResource: _served,
+    HubResource: _served,
+    SimulatedReaderResource: lambda _reader, _rig: Reality(Where.VIRTUAL, "cards are held to it by this run"),
+    SerialReaderResource: _reader,
+    PcscReaderResource: _pcsc,
 }
 
 

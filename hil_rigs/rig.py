@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from hil_rigs.resources import Resource
 from hil_rigs.resources.field import RECORD_TEXT, Amperes
@@ -117,13 +117,42 @@ class Identification(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = "ISO14443"
 
 
+class OcspSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether the status of contract certificates is asked for before they may charge."""
+
+    source: Annotated[
+        str, Meta(min_length=1, description='"direct": the responders that certificates name; else a csms.ocpp')
+    ] = "direct"
+    policy: Annotated[
+        Literal["hard", "soft", "off"],
+        Meta(description="hard: without an answer nobody charges; soft: only what is revoked is refused"),
+    ] = "soft"
+
+
 class Gateway(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The charge point controller."""
 
     serial_number: Annotated[str, Meta(pattern=RECORD_TEXT, max_length=64, examples=["GW-0001"])]
     connectors: Annotated[list[Connector], Meta(min_length=1)]
     local_list: list[Identification] = []
-    backends: Annotated[list[str], Meta(description="names of resources of kind cpo.rest or cpo.mqtt")] = []
+    backends: Annotated[list[str], Meta(description="names of resources of kind cpo.rest, cpo.mqtt or csms.ocpp")] = []
+    authorisers: Annotated[
+        list[str],
+        Meta(min_length=1, description='who is asked, in this order: "local" (local_list) or names of csms.ocpp'),
+    ] = field(default_factory=lambda: ["local"])
+    contracts: (
+        Annotated[
+            str,
+            Meta(description="where vehicles' certificates come from: a resource of kind pools.opcp or csms.ocpp"),
+        ]
+        | None
+    ) = None
+    ocsp: OcspSettings | None = None
+    receipts: Annotated[bool, Meta(description="whether vehicles have to sign meter readings")] = False
+    free: Annotated[bool, Meta(description="whether charging costs nothing, and nobody has to identify himself")] = (
+        False
+    )
+    readers: Annotated[list[str], Meta(description="names of resources of kind reader")] = []
     journal: Annotated[
         str,
         Meta(

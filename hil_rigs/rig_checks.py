@@ -9,22 +9,23 @@ from importlib.resources import files
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
+from hil_rigs import plug_and_charge_checks as plug_and_charge
 from hil_rigs.reality import Where, reality
 from hil_rigs.resources import (
     ChargerResource,
-    CpoMqttResource,
-    CpoRestResource,
-    FileKeyResource,
     MeterResource,
+    PcscReaderResource,
     Pkcs11Resource,
+    SerialReaderResource,
     SerialResource,
     VehicleResource,
 )
 from hil_rigs.rig import Rig, Session, VirtualClockSettings
+from hil_rigs.rig_references import LOCAL, Finding, names, references
 from hil_rigs.typed_yaml import Place, did_you_mean
 from meters.model import load_model
 
-Finding = tuple[Place, str]
+__all__ = ["CHECKS", "Finding", "known_models", "rarely_meant"]
 
 
 def known_models() -> list[str]:
@@ -40,36 +41,6 @@ def one_signer(rig: Rig) -> Iterator[Finding]:
         if connector.signer != first:
             place = ("gateway", "connectors", number, "signer")
             yield place, f'expected "{first}", the signer of the first connector: a gateway signs with one key'
-
-
-def references(rig: Rig) -> Iterator[Finding]:
-    """Every name leads to a resource of the right kind."""
-
-    def resource(place: Place, name: str, *kinds: type) -> Iterator[Finding]:
-        wanted = " or ".join(str(kind.__struct_config__.tag) for kind in kinds)  # type: ignore[attr-defined]
-        if name not in rig.resources:
-            fitting = [other for other, found in rig.resources.items() if isinstance(found, kinds)]
-            yield place, f'no resource "{name}" (expected one of kind {wanted}): {did_you_mean(name, fitting)}'
-        elif not isinstance(rig.resources[name], kinds):
-            kind = rig.resources[name].__struct_config__.tag
-            yield place, f'"{name}" is of kind {kind}, expected {wanted}'
-
-    for name, found in rig.resources.items():
-        if isinstance(found, MeterResource) and found.bus is not None:
-            yield from resource(("resources", name, "bus"), found.bus, SerialResource)
-    for number, connector in enumerate(rig.gateway.connectors):
-        place = ("gateway", "connectors", number)
-        yield from resource((*place, "board"), connector.board, ChargerResource)
-        yield from resource((*place, "meter"), connector.meter, MeterResource)
-        yield from resource((*place, "signer"), connector.signer, Pkcs11Resource, FileKeyResource)
-    for number, backend in enumerate(rig.gateway.backends):
-        yield from resource(("gateway", "backends", number), backend, CpoRestResource, CpoMqttResource)
-    ids = [connector.id for connector in rig.gateway.connectors]
-    for number, session in enumerate(rig.sessions):
-        yield from resource(("sessions", number, "vehicle"), session.vehicle, VehicleResource)
-        if session.connector not in ids:
-            hint = did_you_mean(session.connector, ids)
-            yield ("sessions", number, "connector"), f'no connector "{session.connector}": {hint}'
 
 
 def models(rig: Rig) -> Iterator[Finding]:
@@ -106,7 +77,7 @@ def owners(rig: Rig) -> Iterator[Finding]:
     yield from _only_once(
         (("resources", name, "port"), os.path.realpath(found.port), f"the port {found.port} has one owner; it is taken")
         for name, found in named
-        if isinstance(found, SerialResource) and found.port != "virtual"
+        if isinstance(found, SerialResource | SerialReaderResource) and found.port != "virtual"
     )
     yield from _only_once(
         (("resources", name, "unit"), (found.bus, found.unit), f"unit {found.unit} on {found.bus} is taken")
@@ -136,10 +107,11 @@ def owners(rig: Rig) -> Iterator[Finding]:
         (("gateway", "local_list", number, "id"), entry.id, f'id "{entry.id}" stands here already')
         for number, entry in enumerate(rig.gateway.local_list)
     )
-    yield from _only_once(
-        (("gateway", "backends", number), backend, f'"{backend}" stands here already')
-        for number, backend in enumerate(rig.gateway.backends)
-    )
+    for key in ("backends", "authorisers", "readers"):
+        yield from _only_once(
+            (("gateway", key, number), name, f'"{name}" stands here already')
+            for number, name in enumerate(getattr(rig.gateway, key))
+        )
 
 
 def limits(rig: Rig) -> Iterator[Finding]:
@@ -177,7 +149,9 @@ def sessions_that_can_talk(rig: Rig) -> Iterator[Finding]:
 def explicit_reality(rig: Rig) -> Iterator[Finding]:
     """Whatever is not simulated says so itself, and what is simulated does not claim to be more."""
     for name, found in rig.resources.items():
-        if not isinstance(found, SerialResource | MeterResource | Pkcs11Resource):
+        if not isinstance(
+            found, SerialResource | MeterResource | Pkcs11Resource | SerialReaderResource | PcscReaderResource
+        ):
             continue
         place = ("resources", name)
         if found.real and found.external:
@@ -254,6 +228,10 @@ CHECKS: tuple[Callable[[Rig], Iterator[Finding]], ...] = (
     explicit_reality,
     clocks,
     overlaps,
+    plug_and_charge.contracts,
+    plug_and_charge.pools_of_the_run,
+    plug_and_charge.bad_certificates,
+    plug_and_charge.station_can_ask,
 )
 
 
@@ -262,10 +240,7 @@ _OCTETS = {"ISO14443": (4, 7, 10), "ISO15693": (8,)}  # UID: single, double, tri
 
 def rarely_meant(rig: Rig) -> Iterator[Finding]:
     """What is allowed and may be a mistake: resources that nobody uses, identifications that nobody accepts."""
-    used = {found.bus for found in rig.resources.values() if isinstance(found, MeterResource)}
-    for connector in rig.gateway.connectors:
-        used |= {connector.board, connector.meter, connector.signer}
-    used |= {*rig.gateway.backends, *(session.vehicle for session in rig.sessions)}
+    used = {name for _, name, _ in names(rig)}
     for name in rig.resources:
         if name not in used:
             yield ("resources", name), "nobody uses it"
@@ -280,8 +255,9 @@ def rarely_meant(rig: Rig) -> Iterator[Finding]:
                 f'"{entry.id}" does not look like {entry.type}: {sizes} octets in hexadecimal',
             )
     accepted = {entry.id for entry in rig.gateway.local_list}
+    only_local = rig.gateway.authorisers == [LOCAL] and not rig.gateway.free
     for number, session in enumerate(rig.sessions):
-        if session.identification not in accepted:
+        if only_local and session.identification not in accepted:
             yield (
                 ("sessions", number, "identification"),
                 f'"{session.identification}" is not in gateway.local_list: the session will be refused',

@@ -12,9 +12,15 @@ from serial.tools import list_ports
 from hil_rigs.resources import (
     CpoMqttResource,
     CpoRestResource,
+    CsmsResource,
     FileKeyResource,
+    HubResource,
     MeterResource,
+    MoResource,
+    OemResource,
     Pkcs11Resource,
+    PoolsResource,
+    SerialReaderResource,
     SerialResource,
 )
 from hil_rigs.rig_checks import Finding
@@ -61,7 +67,7 @@ def _group(path: Path) -> str:
         return str(path.stat().st_gid)
 
 
-def _port(name: str, bus: SerialResource) -> Iterator[Finding]:
+def _port(name: str, bus: SerialResource | SerialReaderResource) -> Iterator[Finding]:
     if bus.port == "virtual":
         return
     place = ("resources", name, "port")
@@ -124,9 +130,27 @@ def lesser(rig_file: RigFile) -> list[Problem]:
     ]
 
 
-def _trust(name: str, cpo: CpoMqttResource | CpoRestResource) -> Iterator[Finding]:
-    if cpo.ca_file is not None and not cpo.ca_file.is_file():
-        yield ("resources", name, "ca_file"), f"no file {cpo.ca_file}"
+def _trust(
+    name: str, one: CpoMqttResource | CpoRestResource | CsmsResource | PoolsResource | MoResource | HubResource
+) -> Iterator[Finding]:
+    if one.ca_file is not None and not one.ca_file.is_file():
+        yield ("resources", name, "ca_file"), f"no file {one.ca_file}"
+
+
+def _csms(name: str, csms: CsmsResource) -> Iterator[Finding]:
+    yield from _trust(name, csms)
+    yield from _secret(name, "password", csms.password_file, csms.password_env)
+    yield from _secret(name, "key", csms.key_file, None)
+    if csms.certificate_file is not None and not csms.certificate_file.is_file():
+        yield ("resources", name, "certificate_file"), f"no file {csms.certificate_file}"
+
+
+def _pools(name: str, one: PoolsResource | MoResource | OemResource) -> Iterator[Finding]:
+    if not isinstance(one, OemResource):
+        yield from _trust(name, one)
+    if isinstance(one, MoResource):
+        yield from _secret(name, "token", one.token_file, None)
+    yield from _secret(name, "secret", one.secret_file, None)
 
 
 def surroundings(rig_file: RigFile) -> list[Problem]:
@@ -134,7 +158,7 @@ def surroundings(rig_file: RigFile) -> list[Problem]:
     findings: list[Finding] = []
     for name, found in rig_file.rig.resources.items():
         match found:
-            case SerialResource():
+            case SerialResource() | SerialReaderResource():
                 findings += _port(name, found)
             case Pkcs11Resource():
                 findings += _token(name, found)
@@ -146,6 +170,12 @@ def surroundings(rig_file: RigFile) -> list[Problem]:
                 findings += [*_broker(name, found), *_trust(name, found)]
             case CpoRestResource():
                 findings += [*_secret(name, "bearer", found.bearer_file, found.bearer_env), *_trust(name, found)]
+            case CsmsResource():
+                findings += _csms(name, found)
+            case PoolsResource() | MoResource() | OemResource():
+                findings += _pools(name, found)
+            case HubResource():
+                findings += _trust(name, found)
             case _:
                 pass
     journal = rig_file.rig.gateway.journal

@@ -4,38 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
-from hil_rigs.resources.field import EnvironmentName
-
-TrustFile = Annotated[Path, Meta(description="PEM file of the certificates to trust instead of the system's")]
-
-
-def _refuse_credentials(key: str, url: str) -> None:
-    try:
-        split = urlsplit(url)
-        port = split.port  # raises when it is none
-    except ValueError as error:
-        raise ValueError(f"{key}: not a URL: {error}") from None
-    if split.username is not None or split.password is not None:
-        raise ValueError(f"{key}: credentials never stand in a rig file (the URL is not shown here)")
-    if not split.hostname or port == 0:
-        raise ValueError(f'{key}: expected a host in "{url}"')
+from hil_rigs.resources.field import EmbeddedOrHttp, EnvironmentName, TrustFile
+from hil_rigs.resources.url import EMBEDDED, check_url, one_of, refuse_credentials
 
 
 class CpoRestResource(Struct, tag_field="kind", tag="cpo.rest", frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A CPO that takes signed values over HTTP."""
 
-    url: Annotated[
-        str,
-        Meta(
-            pattern=r"^(embedded|https?://.+)$",
-            description='"embedded": served by this run; else the URL of a server',
-            examples=["embedded"],
-        ),
-    ] = "embedded"
+    url: EmbeddedOrHttp = EMBEDDED
     tls: Annotated[bool | None, Meta(description="whether the embedded one speaks HTTPS")] = None
     ca_file: TrustFile | None = None
     bearer_file: Annotated[Path, Meta(description="file that holds the bearer token")] | None = None
@@ -43,16 +22,10 @@ class CpoRestResource(Struct, tag_field="kind", tag="cpo.rest", frozen=True, kw_
 
     def __post_init__(self) -> None:
         """What belongs together."""
-        if self.url == "embedded":
-            for key in ("ca_file", "bearer_file", "bearer_env"):
-                if getattr(self, key) is not None:
-                    raise ValueError(f"{key}: the embedded CPO needs none")
-            return
-        _refuse_credentials("url", self.url)
-        if self.tls is not None:
+        check_url(self, real_only=("ca_file", "bearer_file", "bearer_env"))
+        if self.url != EMBEDDED and self.tls is not None:
             raise ValueError("tls: goes with url: embedded; here the URL says it (https:)")
-        if self.bearer_file is not None and self.bearer_env is not None:
-            raise ValueError("expected one of bearer_file and bearer_env, found both")
+        one_of(self, "bearer_file", "bearer_env")
 
 
 class CpoMqttResource(Struct, tag_field="kind", tag="cpo.mqtt", frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,6 +54,5 @@ class CpoMqttResource(Struct, tag_field="kind", tag="cpo.mqtt", frozen=True, kw_
                 if getattr(self, key) is not None:
                     raise ValueError(f"{key}: the broker that the run starts needs none")
             return
-        _refuse_credentials("broker", self.broker)
-        if self.password_file is not None and self.password_env is not None:
-            raise ValueError("expected one of password_file and password_env, found both")
+        refuse_credentials("broker", self.broker)
+        one_of(self, "password_file", "password_env")

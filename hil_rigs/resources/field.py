@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -25,6 +26,18 @@ PkiFolder = Annotated[
         min_length=1,
         description='"auto": a test PKI made by the run; else a folder as `plugbench pki export` writes it',
         extra=path_unless("auto"),
+    ),
+]
+Bad = Annotated[str, Meta(description="how it is wrong on purpose, a name of `plugbench pki issue --bad`")]
+TrustFile = Annotated[Path, Meta(description="PEM file of the certificates to trust instead of the system's")]
+SecretFile = Annotated[Path, Meta(description="file that holds the secret in its first line")]
+ClientId = Annotated[str, Meta(min_length=1, description="name of the client at the token service")]
+EmbeddedOrHttp = Annotated[
+    str,
+    Meta(
+        pattern=r"^(embedded|https?://.+)$",
+        description='"embedded": served by this run; else the URL of a server',
+        examples=["embedded"],
     ),
 ]
 TcpPort = Annotated[int, Meta(ge=1, le=65535)]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from hil_rigs.resources.field import Amperes, Auth, EnergyKind, Phases, PkiFolder
+from hil_rigs.resources.field import Amperes, Auth, Bad, EnergyKind, Phases, PkiFolder
 
 
 class VehicleResource(Struct, tag_field="kind", tag="vehicle", frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,6 +24,20 @@ class VehicleResource(Struct, tag_field="kind", tag="vehicle", frozen=True, kw_o
     energy: EnergyKind = "ac"
     tls: Annotated[bool, Meta(description="asks for TLS and takes nothing less")] = False
     pki: PkiFolder | None = None
+    contract: Annotated[
+        Literal["none", "preinstalled", "update_due"],
+        Meta(description="what it has when it first plugs in; none: only its provisioning certificate"),
+    ] = "preinstalled"
+    emaid: Annotated[
+        # ISO 15118-2 annex H.1: country, provider, instance, check digit
+        str,
+        Meta(pattern=r"^[A-Z]{2}[A-Z0-9]{3}[A-Z0-9]{9}[A-Z0-9]?$", description="EMAID of its contract"),
+    ] = "DEPLBC00000001"
+    pcid: Annotated[str, Meta(pattern=r"^[A-Z0-9]{17,18}$", description="PCID of its provisioning certificate")] = (
+        "PLBPROVCERT000001"
+    )
+    bad_contract: Bad = ""
+    bad_provisioning: Bad = ""
     evcc_id: Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}:?){6}$", description="MAC address")] = "02:00:00:00:00:01"
     dc_max_current_a: Amperes = 125.0
     departure_s: Annotated[int, Meta(ge=0, description="seconds from the plug to the driver's departure")] | None = None
@@ -34,6 +48,10 @@ class VehicleResource(Struct, tag_field="kind", tag="vehicle", frozen=True, kw_o
             raise ValueError("protocol: expected din or iso2 for a vehicle with auth, energy or tls")
         if self.protocol == "din" and (self.energy != "dc" or self.auth != "eim" or self.tls):
             raise ValueError("protocol: din is for energy: dc and auth: eim without TLS")
+        if self.auth != "pnc":
+            for key, default in (("contract", "preinstalled"), ("bad_contract", ""), ("bad_provisioning", "")):
+                if getattr(self, key) != default:
+                    raise ValueError(f"{key}: goes with auth: pnc")
         if self.auth == "pnc" and not self.tls:
             raise ValueError("tls: expected true with auth: pnc (a contract is never shown without TLS)")
         if self.tls and self.pki is None:

@@ -192,7 +192,7 @@ charge_for_s: 20 => charge_for_s: 20, until_kwh: 3
 , charge_for_s: 20 => NOTHING
     17: sessions[0]: expected exactly one of charge_for_s, until_kwh
 kind: cpo.rest => kind: cpo.rest, bearer_env: T
-    9: resources.cpo.bearer_env: the embedded CPO needs none
+    9: resources.cpo.bearer_env: the embedded one needs none
 kind: cpo.rest => kind: cpo.rest, url: "http://"
     9: resources.cpo.url: expected text like embedded
 kind: cpo.rest => kind: cpo.rest, url: "http://:80/"

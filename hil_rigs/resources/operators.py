@@ -1,0 +1,62 @@
+"""The others of Plug & Charge: mobility operator, vehicle maker and roaming hub."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from hil_rigs.resources.field import ClientId, EmbeddedOrHttp, SecretFile, TrustFile
+from hil_rigs.resources.url import EMBEDDED, check_url
+
+OwnPools = Annotated[str, Meta(description="the pools that it works with, a resource")]
+
+
+class MoResource(Struct, tag_field="kind", tag="operator.mo", frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A mobility operator: has contracts made, and takes bills over OCPI."""
+
+    url: EmbeddedOrHttp = EMBEDDED
+    pools: OwnPools | None = None
+    provider_id: Annotated[
+        str, Meta(pattern=r"^[A-Z]{2}[A-Z0-9]{3}$", description="what its EMAIDs begin with", examples=["DEPLB"])
+    ] = "DEPLB"
+    client_id: ClientId | None = None
+    secret_file: SecretFile | None = None
+    token_file: SecretFile | None = None
+    ca_file: TrustFile | None = None
+
+    def __post_init__(self) -> None:
+        """What belongs together."""
+        check_url(self, real_only=("token_file", "ca_file"))
+        if self.url != EMBEDDED and self.token_file is None:
+            raise ValueError("expected token_file: OCPI needs a token")
+
+
+class OemResource(Struct, tag_field="kind", tag="operator.oem", frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A vehicle maker: publishes the provisioning certificates of its vehicles."""
+
+    url: EmbeddedOrHttp = EMBEDDED
+    pools: OwnPools | None = None
+    wmi: Annotated[str, Meta(pattern=r"^[A-Z0-9]{3}$", description="what its PCIDs begin with", examples=["PLB"])] = (
+        "PLB"
+    )
+    client_id: ClientId | None = None
+    secret_file: SecretFile | None = None
+
+    def __post_init__(self) -> None:
+        """What belongs together."""
+        check_url(self, real_only=())
+
+
+class HubResource(Struct, tag_field="kind", tag="operator.hub", frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A roaming hub: takes charge detail records over OICP."""
+
+    url: EmbeddedOrHttp = EMBEDDED
+    ca_file: TrustFile | None = None
+
+    def __post_init__(self) -> None:
+        """What belongs together."""
+        check_url(self, real_only=("ca_file",))
+
+
+OperatorResource = MoResource | OemResource | HubResource
