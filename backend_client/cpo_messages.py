@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -81,12 +82,17 @@ def encode(message: msgspec.Struct) -> bytes:
     return msgspec.json.encode(message)
 
 
-def decode(octets: bytes, kind: type[T]) -> T:
-    """Read a message. Raises MessageError: too large, not JSON, a key twice, an unknown or wrong field."""
-    if len(octets) > MAX_MESSAGE:
-        raise MessageError(f"{len(octets)} octets, more than {MAX_MESSAGE}", octets[:64])
+def decode(octets: bytes, kind: type[T], limit: int = MAX_MESSAGE) -> T:
+    """Read a message. Raises MessageError: too large, not JSON, a key twice, an unknown or wrong field.
+
+    limit: octets. Numbers with a point are read as Decimal, exactly.
+    """
+    if len(octets) > limit:
+        raise MessageError(f"{len(octets)} octets, more than {limit}", octets[:64])
     try:
-        fields = json.loads(octets.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        fields = json.loads(
+            octets.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=Decimal
+        )
         return msgspec.convert(fields, kind, strict=True)
     except msgspec.ValidationError as error:
         raise MessageError(str(error), octets[:200]) from error
