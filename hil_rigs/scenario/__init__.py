@@ -1,1 +1,1 @@
-"""Scenarios: what is done to a rig, what is broken on purpose, and what has to be seen for it, each in a named place."""
+"""Scenarios: what is done to a rig, what is broken on purpose, and what has to be seen for it, and where."""

@@ -1,8 +1,9 @@
 """What a scenario says of things seen: `wire.v2g PaymentDetailsRes ResponseCode=OK #2`.
 
-A pattern names the channel, then the name of the observation ("*": any), then as it likes `@source`, conditions on fields and
-`#n`, the n-th of those that match. A condition is `field op value` without spaces, the value in quotes where it needs
-them: = != < <= > >= and ~ (a regular expression, found anywhere). A field is the end of a path: `ResponseCode`, `EVSEStatus.RCD`.
+A pattern names the channel, then the name of the observation ("*": any), then as it likes `@source`, conditions on
+fields, and `#n`: the n-th of those that match. A condition is `field op value` without spaces, the value in quotes
+where it needs them; op is one of = != < <= > >= and ~ (a regular expression, found anywhere). A field is the end of a
+path: `ResponseCode`, `EVSEStatus.RCD`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,85 @@
+"""What an entry of the catalogue is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ports.errors import LocalError
+
+if TYPE_CHECKING:
+    from hil_rigs.fault_catalogue.breakable import Breakable
+
+Value = bool | int | float | str | None
+Undo = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """choices: of a word. required: it has no default. optional: left out when it is not given; null means null."""
+
+    name: str
+    unit: str
+    default: Value = None
+    meaning: str = ""
+    choices: tuple[str, ...] = ()
+    required: bool = False
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """One fault to inject. on: resource or connector that it strikes. times: how often; None = until it is undone."""
+
+    on: str
+    values: Mapping[str, Value]
+    times: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A fault that a scenario can name.
+
+    name: "<layer>.<fault>". on: what the injection's `on` names, and whether it may be left out when there is only one.
+    counts: whether `times` has a meaning for it. inject: does it, and returns the undo (harmless when called twice).
+    """
+
+    name: str
+    on: str
+    parameters: tuple[Parameter, ...]
+    effect: str
+    undo: str
+    inject: Callable[[Breakable, Injection], Undo]
+    counts: bool = True
+
+    @property
+    def layer(self) -> str:
+        """What stands before the first dot."""
+        return self.name.partition(".")[0]
+
+    def checked(self, given: Mapping[str, Value]) -> dict[str, Value]:
+        """The given values, and the defaults of the others. Raises LocalError for what does not fit."""
+        known = {parameter.name: parameter for parameter in self.parameters}
+        if unknown := sorted(set(given) - set(known)):
+            raise LocalError(f"{self.name} has no {', '.join(unknown)}: it has {', '.join(known) or 'no parameters'}")
+        values: dict[str, Value] = {}
+        for parameter in self.parameters:
+            if parameter.name not in given and parameter.optional:
+                continue
+            if parameter.name not in given and parameter.required:
+                raise LocalError(f"{self.name} needs {parameter.name} {parameter.unit}".rstrip())
+            value = given.get(parameter.name, parameter.default)
+            if parameter.choices and value not in parameter.choices:
+                words = ", ".join(parameter.choices)
+                raise LocalError(f"{self.name}: {parameter.name} is {value!r}, not one of {words}")
+            if isinstance(parameter.default, int | float) and not isinstance(value, int | float):
+                raise LocalError(f"{self.name}: {parameter.name} is {value!r}, not a number ({parameter.unit})")
+            values[parameter.name] = value
+        return values
+
+
+def number(values: Mapping[str, Value], name: str, default: float = 0.0) -> float:
+    """A parameter that is a number."""
+    value = values.get(name, default)
+    return float(value) if isinstance(value, int | float) else default
