@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "meter": "read a meter, simulate one, find its settings",
     "hsm": "make and list token keys, sign, show the public key",
     "verify": "check signed records: .ocmf, SAFE XML, a run's folder",
+    "evidence": "check again what a run left: hashes, signatures, pages, verdict",
     "pki": "build a test PKI; issue, revoke, show, export certificates",
     "v2g": "decode, encode and compare ISO 15118 and DIN 70121 messages and captures",
     "secc": "play the charging station (SECC) for a real or foreign vehicle",

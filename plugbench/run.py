@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # imported where they are used: the command has to start fast
+    from hil_rigs.evidence.seal import Sealed
     from hil_rigs.run import RunOutcome
     from ports.trace import TraceEvent
 
@@ -33,6 +34,7 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 
 def run(args: argparse.Namespace) -> int:
     """Run one rig; 0 pass, 1 fail, 3 inconclusive."""
+    from hil_rigs.evidence.finish import finish
     from hil_rigs.reality import description_table
     from hil_rigs.rig_file import load_rig
     from hil_rigs.run import run_rig
@@ -48,11 +50,12 @@ def run(args: argparse.Namespace) -> int:
     folder = make_folder(args.out or Path("runs") / f"{rig_file.rig.rig}-{stamp:%Y%m%d-%H%M%S-%f}")
     show = _JsonLines() if args.json else _Screen()
     show.begin(rig_file.rig.rig, description_table(rig_file.rig))
-    with TraceFile(folder / "trace.jsonl", [show.event]) as tracer:
+    with TraceFile(folder / "events.jsonl", [show.event]) as tracer:
         outcome = run_rig(rig_file, folder, tracer, show.say)
     (folder / "rig.yaml").write_bytes(args.rig.read_bytes())
     write_records(folder, outcome.records, outcome.public_key)
     write_report(folder, outcome.result)
+    show.sealed(finish(folder, outcome, stamp))
     show.end(outcome, folder)
     return CODES[outcome.result.verdict]
 
@@ -69,6 +72,9 @@ class _JsonLines:
     def event(self, event: TraceEvent) -> None:
         if event.kind in _PROGRESS:
             self._line(event=event.kind, at=event.at, source=event.source, data=dict(event.data))
+
+    def sealed(self, evidence: Sealed) -> None:
+        self._line(event="evidence", **asdict(evidence))
 
     def end(self, outcome: RunOutcome, folder: Path) -> None:
         self._line(event="result", folder=str(folder), **asdict(outcome.result))
@@ -115,9 +121,14 @@ class _Screen:
             f"{clock}  {event.source:<4} {phase or self._phases.get(event.source, ''):<6} {text}".rstrip(), flush=True
         )
 
-    def end(self, outcome: RunOutcome, folder: Path) -> None:
+    def sealed(self, evidence: Sealed) -> None:
         if self._live:
             sys.stderr.write("\r\033[K")
+        print(f"evidence {evidence.archive}, digest {evidence.digest}")
+        if evidence.repeats:
+            print(f"events   {evidence.events}, hash {evidence.event_hash}: the same in every run of this rig and seed")
+
+    def end(self, outcome: RunOutcome, folder: Path) -> None:
         for one in outcome.result.sessions:
             kwh = "no energy" if one.kwh is None else f"{one.kwh} kWh"
             print(f"{one.transaction_id or one.connector}: {one.verdict}, {kwh}, {_pages(one.pages)}")

@@ -1,0 +1,132 @@
+"""One hash over the events of a run: the same rig and seed in virtual time give the same one.
+
+What cannot repeat (keys made for a run, and all that is signed with them) is left out by the table; where a field was
+left out, so are the octets that hold it. The order of the events counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ports.errors import PeerError
+
+EVENTS = "events.jsonl"
+SCHEMA = "plugbench.events/1"
+RULE = "plugbench.event-hash/1"
+MAX_LINE = 4 << 20
+
+
+class EventError(PeerError):
+    """A line that is no event."""
+
+
+class Event(Struct, frozen=True, forbid_unknown_fields=True):
+    """One line of the event file; see `ports.trace.TraceEvent`. at: boot-time seconds; raw: octets in hex."""
+
+    at: float
+    layer: str
+    kind: str
+    source: str
+    data: dict[str, Any] = {}
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Fields of these names, at any depth of the data of events whose kind begins so."""
+
+    kind: str
+    fields: frozenset[str]
+    why: str
+
+
+LEFT_OUT = (
+    LeftOut("worker.", frozenset({"pid"}), "a number of the operating system"),
+    LeftOut("token.", frozenset({"fingerprint", "library", "serial"}), "a token made for the run"),
+    LeftOut("", frozenset({"peer", "port", "vehicle_port"}), "a port of the operating system"),
+    LeftOut("", frozenset({"folder", "file", "link"}), "a path of this machine"),
+    LeftOut("", frozenset({"signature", "public_key", "nonce", "token"}), "keys and what is made with them"),
+    LeftOut("sdp.", frozenset({"vehicle", "source"}), "a port of the operating system"),
+    LeftOut("tls.", frozenset({"trusted_ca_keys", "certificates", "chain", "ocsp"}), "certificates of the run"),
+    LeftOut(
+        "v2g.",
+        frozenset(  # element names of ISO 15118-2, -20 and XML signature
+            {
+                "Certificate",
+                "SubCertificates",
+                "SignatureValue",
+                "DigestValue",
+                "GenChallenge",
+                "SigMeterReading",
+                "MeterSignature",
+                "X509SerialNumber",
+                "DHpublickey",
+                "DHPublicKey",
+                "ContractSignatureEncryptedPrivateKey",
+                "SECP521_EncryptedPrivateKey",
+                "X448_EncryptedPrivateKey",
+                "TPM_EncryptedPrivateKey",
+            }
+        ),
+        "keys, signatures and nonces",
+    ),
+)
+
+
+def decode_event(line: bytes, number: int = 0) -> Event:
+    """One line of the event file. Raises EventError naming the line."""
+    if len(line) > MAX_LINE:
+        raise EventError(f"{EVENTS}, line {number}: {len(line)} octets, more than {MAX_LINE}")
+    try:
+        return msgspec.json.decode(line, type=Event)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise EventError(f"{EVENTS}, line {number}: {error}", received=line[:200]) from None
+
+
+def canonical(event: Event) -> bytes:
+    """The event as it is hashed: JSON without white space, keys in order, without what is left out."""
+    names = frozenset().union(*(row.fields for row in LEFT_OUT if event.kind.startswith(row.kind)))
+    data = _without(event.data, names)
+    content: dict[str, object] = {"at": event.at, "layer": event.layer, "kind": event.kind, "source": event.source}
+    content["data"] = data
+    content["raw"] = event.raw if data == event.data else ""
+    return msgspec.json.encode(content, order="sorted")
+
+
+class EventHash:
+    """SHA-256 over canonical events, one after the other, each followed by a line feed."""
+
+    def __init__(self) -> None:
+        self._hasher = hashlib.sha256()
+        self.count = 0
+
+    def add(self, event: Event) -> None:
+        """The next event."""
+        self._hasher.update(canonical(event) + b"\n")
+        self.count += 1
+
+    def hex(self) -> str:
+        """The hash so far."""
+        return self._hasher.hexdigest()
+
+
+def hash_events(lines: Iterable[bytes]) -> EventHash:
+    """The hash of an event file. Raises EventError."""
+    hasher = EventHash()
+    for number, line in enumerate(lines, start=1):
+        hasher.add(decode_event(line, number))
+    return hasher
+
+
+def _without(value: Any, names: frozenset[str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _without(inner, names) for key, inner in value.items() if key not in names}
+    if isinstance(value, list):
+        return [_without(inner, names) for inner in value]
+    return value
