@@ -25,10 +25,12 @@ from hil_rigs.resources.signer import Pkcs11Resource
 from hil_rigs.rig import Connector, Rig
 from hil_rigs.rig_file import RigFile
 from hil_rigs.virtual_clock import VirtualClock
+from hil_rigs.wiring.contract_orders import order_contracts
 from hil_rigs.wiring.cpo import Backends, build_backends
 from hil_rigs.wiring.metering import Metering, build_metering
 from hil_rigs.wiring.plant import build_plant
-from hil_rigs.wiring.run_pki import prepare_pki
+from hil_rigs.wiring.pools import Pools, build_pools
+from hil_rigs.wiring.run_pki import RunPki, prepare_pki
 from hil_rigs.wiring.signing import build_signer
 from hil_rigs.wiring.v2g_link import Link, build_links, build_vehicles, secc_setup, tracer_of
 from ocmf.terms import IdType
@@ -62,6 +64,8 @@ class Bench:
     journal: Journal
     links: dict[str, Link]
     vehicles: dict[str, Communication]
+    pools: Pools
+    pki: RunPki
 
 
 @asynccontextmanager
@@ -90,13 +94,15 @@ async def open_bench(
         metering = await build_metering(rig, plant, clock, tracer, stack)
         signer = hooks.signer(build_signer(*_signer_resource(rig), private, clock, tracer, say))
         stack.push_async_callback(signer.close)
+        pools = await build_pools(rig, private, clock, tracer, stack)
+        pki = await prepare_pki(rig, private, clock, pools)
+        await order_contracts(rig, pools, pki, clock, tracer)
         backends = await build_backends(rig, folder, private, clock, tracer, stack, hooks)
         await _register_keys(rig, backends, metering, signer)
         journal_file = folder / "journal.db" if rig.gateway.journal == "auto" else Path(rig.gateway.journal)
         journal = await Journal.open(journal_file, signer, clock, tracer=tracer)
         random = clock.fork_random("forwarder") if isinstance(clock, VirtualClock) else None
         forwarder = Forwarder(journal, backends.clients, clock, random=random, tracer=tracer)
-        pki = await prepare_pki(rig, private, clock)
         controller = Controller(
             _identity(rig, clock),
             [
@@ -121,7 +127,9 @@ async def open_bench(
         for vehicle in vehicles.values():
             vehicle.start()
             stack.push_async_callback(vehicle.close)
-        yield Bench(rig, clock, plant, metering, signer, backends, forwarder, controller, journal, links, vehicles)
+        yield Bench(
+            rig, clock, plant, metering, signer, backends, forwarder, controller, journal, links, vehicles, pools, pki
+        )
 
 
 def _signer_resource(rig: Rig) -> tuple[str, Pkcs11Resource | FileKeyResource]:

@@ -18,9 +18,6 @@ AUTO = "auto"
 def contracts(rig: Rig) -> Iterator[Finding]:
     """Who wants a contract can get one."""
     for number, session, vehicle in _contract_sessions(rig):
-        if session.identification != vehicle.emaid:
-            text = f'"{session.identification}" is not the EMAID of {session.vehicle}, "{vehicle.emaid}"'
-            yield ("sessions", number, "identification"), text
         if vehicle.contract != "preinstalled" and rig.gateway.contracts is None:
             place = ("sessions", number, "vehicle")
             yield place, f"{session.vehicle} wants a certificate: expected gateway.contracts, where they come from"
@@ -67,6 +64,23 @@ def bad_certificates(rig: Rig) -> Iterator[Finding]:
             yield place, f'unknown variant "{name}": {did_you_mean(name, known)}'
         elif pki != AUTO:
             yield place, "needs pki: auto, where the run makes the certificates"
+
+
+def rarely_meant(rig: Rig) -> Iterator[Finding]:
+    """What is allowed and may be a mistake: contracts that nobody makes, names that nobody shows."""
+    for number, session, vehicle in _contract_sessions(rig):
+        if session.identification != vehicle.emaid:
+            text = f'"{session.identification}" is not the EMAID of {session.vehicle}, "{vehicle.emaid}"'
+            yield ("sessions", number, "identification"), text
+        wants = vehicle.contract != "preinstalled" and any(isinstance(one, PoolsResource) for one in _resources(rig))
+        for kind, does in ((OemResource, "publishes"), (MoResource, "has a contract made for")):
+            if wants and not any(isinstance(one, kind) and one.pools for one in _resources(rig)):
+                place = ("sessions", number, "vehicle")
+                yield place, f"nobody {does} {session.vehicle}: expected a resource of kind {_tag(kind)} with pools"
+
+
+def _resources(rig: Rig) -> list[object]:
+    return list(rig.resources.values())
 
 
 def _wrong(rig: Rig) -> Iterator[tuple[Place, str, str | None]]:

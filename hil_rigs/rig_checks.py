@@ -254,6 +254,7 @@ def rarely_meant(rig: Rig) -> Iterator[Finding]:
                 ("gateway", "local_list", number, "id"),
                 f'"{entry.id}" does not look like {entry.type}: {sizes} octets in hexadecimal',
             )
+    yield from plug_and_charge.rarely_meant(rig)
     accepted = {entry.id for entry in rig.gateway.local_list}
     only_local = rig.gateway.authorisers == [LOCAL] and not rig.gateway.free
     for number, session in enumerate(rig.sessions):

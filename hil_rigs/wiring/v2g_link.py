@@ -14,13 +14,13 @@ from pathlib import Path
 
 from firmware_sim.circuit import Circuit
 from firmware_sim.vehicle.communication import Communication
-from firmware_sim.vehicle.evcc_setup import EvccSetup, read_contract_files
+from firmware_sim.vehicle.evcc_setup import EvccSetup, read_contract_files, read_provisioning_files
 from gateway.controller import Controller
 from gateway.secc.setup import SeccSetup
 from hil_rigs.resources import ChargerResource, VehicleResource
 from hil_rigs.rig import Connector, Rig, Session
 from hil_rigs.virtual_clock import VirtualClock
-from hil_rigs.wiring.run_pki import pki_folder
+from hil_rigs.wiring.run_pki import RunPki
 from ports.clock import Clock
 from ports.faults import FaultHook, no_fault
 from ports.trace import TraceEvent, Tracer
@@ -92,14 +92,14 @@ def tracer_of(links: dict[str, Link], tracer: Tracer) -> Tracer:
     return trace if links else tracer
 
 
-def secc_setup(rig: Rig, connector: Connector, link: Link, plant: Circuit, pki: Path, clock: Clock) -> SeccSetup:
+def secc_setup(rig: Rig, connector: Connector, link: Link, plant: Circuit, pki: RunPki, clock: Clock) -> SeccSetup:
     """The SECC of a connector. Raises RigError for unusable files."""
     said, board = connector.secc, rig.resources[connector.board]
     if said is None or not isinstance(board, ChargerResource):
         raise AssertionError(connector.id)
     tls = roots = None
-    if said.pki is not None:
-        folder = pki_folder(said.pki, pki)
+    folder = pki.of_station(connector)
+    if folder is not None:
         chain = Chain(folder / "secc.chain.pem", folder / "secc.key", None, folder / "v2g-root.pem")
         tls = StationTls((chain,), key_log=link.recording.key_log)
         files = [folder / name for name in ("mo-root.pem", "v2g-root.pem") if (folder / name).is_file()]
@@ -124,14 +124,16 @@ def secc_setup(rig: Rig, connector: Connector, link: Link, plant: Circuit, pki: 
 
 
 def build_vehicles(
-    rig: Rig, links: dict[str, Link], plant: Circuit, pki: Path, clock: Clock, tracer: Tracer
+    rig: Rig, links: dict[str, Link], plant: Circuit, pki: RunPki, clock: Clock, tracer: Tracer
 ) -> dict[str, Communication]:
     """The EVCC of each vehicle that talks, still to be started. Raises RigError for unusable files."""
     if not links:
         return {}
     anywhere = next(iter(links.values()))  # the session says where, see `lead_to`
     return {
-        name: Communication(plant.vehicles[name], _evcc(one, anywhere.vehicle, pki), clock, tracer)
+        name: Communication(
+            plant.vehicles[name], _evcc(one, anywhere.vehicle, pki.of_vehicle(name, one)), clock, tracer
+        )
         for name, one in rig.resources.items()
         if isinstance(one, VehicleResource) and one.protocol != "none"
     }
@@ -144,11 +146,13 @@ def lead_to(vehicle: Communication, link: Link, controller: Controller) -> None:
     vehicle.setup = replace(vehicle.setup, link=link.vehicle, sdp_port=lambda: port, hook=link.hook("vehicle"))
 
 
-def _evcc(one: VehicleResource, link: Interface, pki: Path) -> EvccSetup:
-    folder = None if one.pki is None else pki_folder(one.pki, pki)
-    contract = None
+def _evcc(one: VehicleResource, link: Interface, folder: Path | None) -> EvccSetup:
+    contract = provisioning = None
     if folder is not None and one.auth == "pnc":
-        contract = read_contract_files(folder / "contract.chain.pem", folder / "contract.key")
+        if one.contract == "none":
+            provisioning = read_provisioning_files(folder / "provisioning.pem", folder / "provisioning.key")
+        else:
+            contract = read_contract_files(folder / "contract.chain.pem", folder / "contract.key")
     return EvccSetup(
         link=link,
         evcc_id=bytes.fromhex(one.evcc_id.replace(":", "")),
@@ -159,4 +163,5 @@ def _evcc(one: VehicleResource, link: Interface, pki: Path) -> EvccSetup:
         tls_wish=TlsWish.REQUIRED if one.tls else TlsWish.OFF,
         tls=VehicleTls((folder / "v2g-root.pem",)) if one.tls and folder is not None else None,
         contract=contract,
+        provisioning=provisioning,
     )
