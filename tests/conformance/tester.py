@@ -115,7 +115,9 @@ class Tester:
                 elif isinstance(event, CertificateWanted):
                     if self.station.certificate_answer is None:
                         kind = "CertificateInstallationRes" if event.action == "install" else "CertificateUpdateRes"
-                        self.station.certificate_answer = CertificateAnswer(self.pki.installation(kind))
+                        self.station.certificate_answer = CertificateAnswer(
+                            self.pki.installation(kind, self.secc.session_id)
+                        )
                     changed = True
             todo = self.secc.update(self.now) if changed and self.secc.pending is not None else []
 

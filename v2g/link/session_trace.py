@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from v2g.link.connection import LinkSettings
 
 _HIDDEN = frozenset({"key", "details", "paused"})  # never secrets in a trace
+# these carry a contract's private key, encrypted for the vehicle: shown without it, and without their octets
+_SEALED = frozenset({"CertificateInstallationRes", "CertificateUpdateRes"})
+_KEY_FIELDS = frozenset({"ContractSignatureEncryptedPrivateKey", "DHpublickey"})
 
 
 def trace_session_event(settings: LinkSettings, event: Event, peer: str, *, vehicle: bool) -> None:
@@ -29,15 +33,30 @@ def trace_session_event(settings: LinkSettings, event: Event, peer: str, *, vehi
 def _content(event: Event) -> tuple[str, dict[str, Any], bytes]:
     match event:
         case Send(octets, name, message):
-            return "v2g.tx", {"message": name, "decoded": _decoded(message)}, octets
+            data, octets = _shown_message(name, message, octets)
+            return "v2g.tx", data, octets
         case Received(name, message, deviations, octets):
-            data: dict[str, Any] = {"message": name, "decoded": _decoded(message)}
+            data, octets = _shown_message(name, message, bytes(Frame(PayloadType.EXI, octets)))
             if deviations:
                 data["deviations"] = [deviation._asdict() for deviation in deviations]
-            return "v2g.rx", data, bytes(Frame(PayloadType.EXI, octets))
+            return "v2g.rx", data, octets
         case Ignored(text, octets):
             return "v2g.ignored", {"why": text}, octets
     return f"v2g.{type(event).__name__}", {f.name: plain(getattr(event, f.name)) for f in _shown(event)}, b""
+
+
+def _shown_message(name: str, message: Element | None, octets: bytes) -> tuple[dict[str, Any], bytes]:
+    """Its name and content, and its octets."""
+    decoded = _decoded(message)
+    if name not in _SEALED:
+        return {"message": name, "decoded": decoded}, octets
+    return {"message": name, "decoded": _withheld(decoded), "sha256": hashlib.sha256(octets).hexdigest()}, b""
+
+
+def _withheld(decoded: object) -> object:
+    if isinstance(decoded, dict):
+        return {key: "withheld" if key in _KEY_FIELDS else _withheld(value) for key, value in decoded.items()}
+    return [_withheld(one) for one in decoded] if isinstance(decoded, list) else decoded
 
 
 def _shown(event: Event) -> list[Any]:

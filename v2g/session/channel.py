@@ -47,12 +47,13 @@ class Channel:
         """The message of a frame. Raises ExiError."""
         return decode(self.schema, frame.payload)
 
-    def write(self, name: str, message: Element) -> Iterator[Outgoing]:
-        """The frames of a message. Raises EncodeError when it cannot be written."""
+    def write(self, name: str, message: Element, octets: bytes = b"") -> Iterator[Outgoing]:
+        """The frames of a message. octets: its EXI, when it has been encoded. Raises EncodeError."""
         if self._hook is no_fault:
-            yield Outgoing(bytes(Frame(PayloadType.EXI, encode(message))))
+            yield Outgoing(bytes(Frame(PayloadType.EXI, octets or encode(message))))
             return
         point = f"v2g.tx.{name}"
         for changed in self._hook(f"{point}.message", message):
-            for exi in self._hook(f"{point}.exi", encode(changed, check=False)):
+            as_it_was = octets if changed is message else b""
+            for exi in self._hook(f"{point}.exi", as_it_was or encode(changed, check=False)):
                 yield from self._hook(f"{point}.frame", Outgoing(bytes(Frame(PayloadType.EXI, exi))))

@@ -90,6 +90,10 @@ class Evcc(Machine):
         """Tell the shell something; for the messages of a protocol."""
         self._emit(event)
 
+    def before_signing(self, name: str, message: Any) -> Any:
+        """A message that is to be signed next, as faults leave it."""
+        return next(iter(self._hook(f"v2g.tx.{name}.unsigned", message)), message)
+
     def set_pilot(self, state: str) -> None:
         """Ask for a state of the control pilot."""
         if self.pilot != state:

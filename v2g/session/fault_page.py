@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from v2g.session.faults import FAULTS, Fault
+from v2g.session.fault import Fault
+from v2g.session.faults import FAULTS
 
 _HEAD = """# Faults of charging sessions
 
@@ -16,7 +17,7 @@ What a rig may do to the messages of either side. Written from `v2g/session/faul
 `python -m v2g.session.fault_page docs/session-faults.md`; do not edit by hand.
 
 Every fault names a `message` (`"*"`: any), `nth`, the first one it strikes, counted from 1 (default 1), and `times`,
-how many it strikes (default 1, 0 = all from there on). A signature stays as it was before the fault.
+how many it strikes (default 1, 0 = all from there on). Unless `sign` is set, a signature stays as it was.
 
 ```yaml
 - {fault: drop, message: CurrentDemandRes, nth: 5}
@@ -45,7 +46,7 @@ def _keys(kind: type[Fault]) -> str:
 
 
 def _value(default: object) -> str:
-    return "null" if default is None else str(default)
+    return "null" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
     secc = Secc(station, now=now, hook=hook)
 
 They strike at four points of a message on its way out (`v2g.session.channel`): the message object, the values and the
-event codes of its EXI stream, the V2GTP frame. In a rig file: {fault: drop, message: CurrentDemandRes, nth: 5}.
+event codes of its EXI stream, the V2GTP frame; those of a vehicle also before they are signed ("unsigned").
+In a rig file: {fault: drop, message: CurrentDemandRes, nth: 5}.
 """
 
 from __future__ import annotations
@@ -18,40 +19,20 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from ports.errors import LocalError
-from v2g.exi.deviations import Undefined, Untyped
 from v2g.exi.element import Element
 from v2g.exi.reader import annotate
 from v2g.exi.schemas import SchemaSet
 from v2g.session.channel import Outgoing
+from v2g.session.fault import Fault as Fault
+from v2g.session.fault import ReplaceField as ReplaceField
+from v2g.session.fault import ReverseList as ReverseList
 from v2g.session.least_message import MODULES, least_body
+from v2g.session.signing_faults import OtherKey as OtherKey
+from v2g.session.signing_faults import Replay as Replay
 from v2g.signed_elements import schema_of
 
 T = TypeVar("T")
 EVERY = "*"
-
-
-class Fault(msgspec.Struct, kw_only=True, frozen=True, tag_field="fault", forbid_unknown_fields=True):
-    """message: name, or "*". nth: the first one it strikes, from 1. times: how many; 0 = all from there on."""
-
-    message: str
-    nth: int = 1
-    times: int = 1
-
-    def strikes(self, count: int) -> bool:
-        """Whether it strikes the message of this number."""
-        return count >= self.nth and (self.times == 0 or count < self.nth + self.times)
-
-    def on_message(self, message: Element) -> list[Element]:
-        """Point 1: the message object."""
-        return [message]
-
-    def on_exi(self, schema: str, exi: bytes) -> list[bytes]:  # noqa: ARG002
-        """Points 2 and 3: values and event codes."""
-        return [exi]
-
-    def on_frame(self, out: Outgoing) -> list[Outgoing]:
-        """Point 4: the frame."""
-        return [out]
 
 
 class Delay(Fault, frozen=True, tag="delay"):
@@ -81,42 +62,6 @@ class Repeat(Fault, frozen=True, tag="repeat"):
 
     def on_frame(self, out: Outgoing) -> list[Outgoing]:
         return [out] * self.copies
-
-
-class ReplaceField(Fault, frozen=True, tag="replace field"):
-    """A field has another value. The signature stays as it was.
-
-    field: path from the message, e.g. "Body.BodyElement.EVTargetCurrent.Value", list items by number.
-    value: what it becomes; None leaves it out, also a mandatory one if nothing follows it. Octets as "hex:00ff".
-    how: "value"; "untyped" writes text through the second level of EXI; "undefined" an enumeration index ("#29").
-    """
-
-    field: str
-    value: bool | int | str | None = None
-    how: str = "value"
-
-    def on_message(self, message: Element) -> list[Element]:
-        changed = copy.deepcopy(message)
-        *path, last = self.field.split(".")
-        owner: Any = changed
-        for part in path:
-            owner = owner[int(part)] if part.isdigit() else getattr(owner, part, None)
-        if owner is None or not (last.isdigit() or last in getattr(owner, "__struct_fields__", ())):
-            raise LocalError(f"fault on {self.message}: the message has no field {self.field!r}")
-        if last.isdigit():
-            owner[int(last)] = self._value()
-        else:
-            setattr(owner, last, self._value())
-        return [changed]
-
-    def _value(self) -> Any:
-        if self.how == "untyped":
-            return Untyped(self.value)
-        if self.how == "undefined":
-            return Undefined(self.value)
-        if isinstance(self.value, str) and self.value.startswith("hex:"):
-            return bytes.fromhex(self.value[4:])
-        return self.value
 
 
 class WrongSession(Fault, frozen=True, tag="wrong session"):
@@ -230,7 +175,7 @@ class SplitFrame(Fault, frozen=True, tag="split frame"):
 
 
 KINDS = (
-    *(Delay, Drop, Silence, Repeat, ReplaceField, WrongSession, WrongOrder),
+    *(Delay, Drop, Silence, Repeat, ReplaceField, ReverseList, WrongSession, WrongOrder, OtherKey, Replay),
     *(ReplaceExi, CutExi, ReplaceBits, EventCode, ReplaceHeader, CutFrame, SplitFrame),
 )
 FAULTS: Mapping[str, type[Fault]] = MappingProxyType({kind.__struct_config__.tag: kind for kind in KINDS})  # type: ignore[misc]
@@ -254,6 +199,7 @@ class FaultPlan:
         self.faults = tuple(faults)
         self.struck: list[tuple[str, Fault]] = []
         self._counts: Counter[str] = Counter()
+        self._first: dict[str, Element] = {}
         self._schema = "sap"
         self._silent = False
 
@@ -263,23 +209,30 @@ class FaultPlan:
         if place == "message":
             self._counts[name] += 1
             self._schema = schema_of(cast("Element", unit))
+            self._first.setdefault(name, cast("Element", unit))
+        number = self._counts[name] + (place == "unsigned")  # it is counted when it is a message
         units: list[Any] = [unit]
         for fault in self.faults:
-            if fault.message not in (name, EVERY) or not fault.strikes(self._counts[name]):
+            if fault.message not in (name, EVERY) or not fault.strikes(number):
                 continue
             if isinstance(fault, Silence) and not self._silent:
                 self._silent = True
                 self.struck.append((point, fault))
             before = units
-            units = [changed for one in units for changed in self._strike(fault, place, one)]
+            units = [changed for one in units for changed in self._strike(fault, name, place, one)]
             if units != before:
                 self.struck.append((point, fault))
         return [] if self._silent else units
 
-    def _strike(self, fault: Fault, place: str, unit: Any) -> list[Any]:
-        if place == "message":
-            return list(fault.on_message(unit))
-        return list(fault.on_exi(self._schema, unit)) if place == "exi" else list(fault.on_frame(unit))
+    def _strike(self, fault: Fault, name: str, place: str, unit: Any) -> list[Any]:
+        match place:
+            case "unsigned":
+                return list(fault.on_unsigned(unit))
+            case "message":
+                return [fault.older(unit, self._first[name])] if isinstance(fault, Replay) else fault.on_message(unit)
+            case "exi":
+                return list(fault.on_exi(self._schema, unit))
+        return list(fault.on_frame(unit))
 
 
 def _with_bits(octets: bytes, bit: int, bits: str) -> bytes:

@@ -6,12 +6,13 @@ from typing import Any
 
 from v2g.certificate_profiles import Role
 from v2g.certificates import CertificateError, load, problems_of, public_key
-from v2g.exi.codec import decode
+from v2g.exi.codec import decode, deviations
 from v2g.exi.errors import ExiError
 from v2g.exi.generated.iso2 import types
 from v2g.session.contract import expires_soon, read_contract
 from v2g.session.events import AuthorizationWanted, CertificateWanted, ReceiptReceived
 from v2g.session.iso2_station_opening import Iso2Opening
+from v2g.session.machine import holes
 from v2g.session.refusal import Answer, Refusal
 from v2g.signature_suites import ISO2_SUITES
 from v2g.xmldsig import SignatureError, verify_message
@@ -64,14 +65,26 @@ class Iso2Payment(Iso2Opening):
         if found.exi is None:
             raise Refusal(found.code, "the backend refused")
         kind = "CertificateInstallationRes" if action == "install" else "CertificateUpdateRes"
+        received = self._read_answer(found.exi, kind)
+        return Answer(kind, received.Body.BodyElement, signature=received.Header.Signature, exi=found.exi)
+
+    def _read_answer(self, exi: bytes, kind: str) -> Any:
+        """The backend's message, once it may go to this vehicle as it is. Raises Refusal."""
         try:
-            received: Any = decode("iso2", found.exi)
+            received: Any = decode("iso2", exi)
         except ExiError as error:
             raise Refusal("FAILED", f"the backend's answer cannot be read: {error}") from error
-        body = received.Body.BodyElement
-        if type(body).__name__ != f"{kind}Type":
-            raise Refusal("FAILED", f"the backend answered with {type(body).__name__}, expected {kind}")
-        return Answer(kind, body, signature=received.Header.Signature)
+        answer = getattr(getattr(received, "Body", None), "BodyElement", None)
+        if type(answer).__name__ != f"{kind}Type":
+            raise Refusal("FAILED", f"the backend answered with {type(answer).__name__}, expected {kind}")
+        if hole := holes(deviations(received)):
+            raise Refusal("FAILED", f"the backend's answer: {hole}")
+        code = str(answer.ResponseCode)
+        if code.startswith("FAILED"):
+            raise Refusal(code, "the backend's answer says so")
+        if received.Header.SessionID != self.secc.session_id:
+            raise Refusal("FAILED", f"the backend answered for session {received.Header.SessionID.hex()}")
+        return received
 
     def payment_details(self, request: Any, message: Any, now: float) -> Answer | None:  # noqa: ARG002
         secc, facts, side = self.secc, self.secc.facts, self.secc.station

@@ -82,6 +82,7 @@ class Iso2Vehicle(Iso2Contract):
         message = self.message(self._builders[name]())
         sign = self.signer_of(name)
         if sign is not None:
+            message = self.evcc.before_signing(name, message)
             sign_message(message, sign, P256)
         return message
 
@@ -162,22 +163,27 @@ class Iso2Vehicle(Iso2Contract):
         self.evcc.emit(StationFound(self.evse_id, payments, modes, tuple(offered)))
         if side.mode not in modes:
             raise PeerError(f"the station offers {', '.join(modes)}, the vehicle needs {side.mode}")
+        installs = bool(side.certificate_action) and CERTIFICATE_SERVICE_ID in offered
         if self.payment not in payments:
-            self.payment = self._fallback(payments)
+            self.payment = self._fallback(payments, f"does not offer payment by {self.payment}")
+        elif self.payment == "Contract" and self.contract is None and side.certificate_action and not installs:
+            others = tuple(one for one in payments if one != "Contract")
+            self.payment = self._fallback(others, "installs no contract, and the vehicle has none")
         self.services = [pair for pair in side.services if pair[0] in offered]
-        if self.payment == "Contract" and side.certificate_action and CERTIFICATE_SERVICE_ID in offered:
+        if self.payment == "Contract" and installs:
             self.services.append((CERTIFICATE_SERVICE_ID, {"install": 1, "update": 2}[side.certificate_action]))
         self.details = [identifier for identifier, _ in self.services]
         return self.giving_up() or ("detail" if self.details else "select")
 
-    def _fallback(self, payments: tuple[str, ...]) -> str:
+    def _fallback(self, payments: tuple[str, ...], why: str) -> str:
         """Another way to pay. Raises PeerError."""
         able = ("ExternalPayment",) if self.contract is None else ("ExternalPayment", "Contract")
         for payment in payments:
-            if payment in able:
-                self.evcc.emit(Tolerated(f"the station does not offer payment by {self.payment}"))
+            if payment in able and self.evcc.vehicle.fallback:
+                self.evcc.emit(Tolerated(f"the station {why}"))
                 return payment
-        raise PeerError(f"the station takes {', '.join(payments)}, the vehicle pays by {self.payment}")
+        taken = f"takes {', '.join(payments)}" if payments else "takes nothing else"
+        raise PeerError(f"the station {why} and {taken}; the vehicle pays by {self.payment}")
 
     def detailed(self, answer: Any, _message: Any) -> str:  # noqa: ARG002
         return self.giving_up() or ("detail" if self.details else "select")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ports.errors import LocalError
+from ports.errors import LocalError, PeerError
 from v2g.certificate_profiles import Role
-from v2g.certificates import check_chain, load, public_key
+from v2g.certificates import check_chain, common_name, load, public_key
 from v2g.contract_key import ISO2, KeyAgreement, SealedKey, agreement, open_key
 from v2g.exi.generated.iso2 import types
 from v2g.exi.generated.xmldsig.types import X509IssuerSerialType
+from v2g.identifiers import EMAID, same
 from v2g.session.contract import FIELD
 from v2g.session.dc_vehicle import DcVehicle, within_limits
 from v2g.session.events import ContractInstalled, Tolerated
@@ -20,6 +21,18 @@ from v2g.xmldsig import SignatureError, verify_message
 
 if TYPE_CHECKING:
     from v2g.session.evcc import Evcc
+
+# whoever signs contracts has to be one that may: any SECC has a certificate of the same root (ISO 15118-2 annex F)
+PROVIDER = FIELD.with_rules(
+    "field",
+    {
+        Role.CPS: {
+            "domain_components": frozenset({"CPS"}),
+            "domain_component_optional": False,
+            "key_usage_optional": False,
+        }
+    },
+)
 
 
 class Iso2Contract(DcVehicle):
@@ -105,22 +118,33 @@ class Iso2Contract(DcVehicle):
 
     def installed(self, answer: Any, message: Any) -> str:
         """Verify who signed, open the key, use the contract from now on."""
-        provider = load(answer.SAProvisioningCertificateChain.Certificate)
-        verify_message(message, public_key(provider), ISO2_SUITES)  # type: ignore[arg-type]
-        side = self.evcc.vehicle
-        if side.v2g_roots is not None and side.civil_time is not None:
-            sub_cas = answer.SAProvisioningCertificateChain.SubCertificates
-            others = [load(octets) for octets in (sub_cas.Certificate if sub_cas else [])]
-            check_chain(provider, others, side.v2g_roots, role=Role.CPS, profile=FIELD, at=side.civil_time)
+        self._check_provider(answer.SAProvisioningCertificateChain, message)
         chain = answer.ContractSignatureCertChain
+        certificates = (chain.Certificate, *(chain.SubCertificates.Certificate if chain.SubCertificates else ()))
+        (leaf, *_), emaid = map(load, certificates), str(answer.eMAID.value)
+        at = self.evcc.vehicle.civil_time
+        if not EMAID.fullmatch(emaid) or not same(emaid, common_name(leaf)):
+            raise PeerError(f"the new contract is for {emaid!r}, its certificate for {common_name(leaf)!r}", emaid)
+        if at is not None and at > leaf.not_valid_after:
+            raise PeerError(f"the new contract {emaid} expired {leaf.not_valid_after:%Y-%m-%d %H:%M:%S}")
         sealed = SealedKey(answer.ContractSignatureEncryptedPrivateKey.value, answer.DHpublickey.value)
-        owner: Any = public_key(load(chain.Certificate))
+        owner: Any = public_key(leaf)
         update = self.evcc.state == "CertificateUpdateReq"
         key: Any = open_key(ISO2, sealed, self._old_key() if update else self._provisioning().agree, owner)
-        certificates = (chain.Certificate, *(chain.SubCertificates.Certificate if chain.SubCertificates else ()))
-        self.contract = ContractCredentials(answer.eMAID.value, certificates, signer(key), agreement(key))
-        self.evcc.emit(ContractInstalled(answer.eMAID.value, certificates, key))
+        self.contract = ContractCredentials(emaid, certificates, signer(key), agreement(key))
+        self.evcc.emit(ContractInstalled(emaid, certificates, key))
         return OK
+
+    def _check_provider(self, chain: Any, message: Any) -> None:
+        """The provisioning service signed, and one of the vehicle's roots vouches for it. Raises PeerError."""
+        provider = load(chain.Certificate)
+        verify_message(message, public_key(provider), ISO2_SUITES)  # type: ignore[arg-type]
+        side = self.evcc.vehicle
+        if side.v2g_roots is None or side.civil_time is None:
+            self.evcc.emit(Tolerated("nobody knows whether the provisioning service may: the vehicle has no V2G root"))
+            return
+        others = [load(octets) for octets in (chain.SubCertificates.Certificate if chain.SubCertificates else [])]
+        check_chain(provider, others, side.v2g_roots, role=Role.CPS, profile=PROVIDER, at=side.civil_time)
 
     def challenged(self, answer: Any, _message: Any) -> str:
         within_limits("iso2.genChallengeType", answer.GenChallenge)
@@ -147,11 +171,31 @@ class Iso2Contract(DcVehicle):
         self.evcc.emit(Tolerated("the signature of the sales tariffs does not verify: they are left out"))
 
     def receipt(self, answer: Any) -> str | None:
-        if not answer.ReceiptRequired or answer.MeterInfo is None:
+        """Whether a receipt is due. Raises PeerError for a reading that the vehicle may not sign."""
+        wanted, meter = answer.ReceiptRequired, answer.MeterInfo
+        if meter is None:
+            if wanted:
+                self.evcc.emit(Tolerated("the station wants a receipt and shows no meter: there is nothing to sign"))
             return None
-        within_limits("iso2.MeterInfoType", answer.MeterInfo)
-        self.meter = answer.MeterInfo
-        return "receipt"
+        within_limits("iso2.MeterInfoType", meter)
+        before, self.meter = self.meter, meter
+        if problem := _implausible(before, meter):
+            if wanted:
+                raise PeerError(f"{problem}: the vehicle signs no receipt for that")
+            self.evcc.emit(Tolerated(problem))
+        return "receipt" if wanted else None
+
+
+def _implausible(before: Any, meter: Any) -> str:
+    """What is wrong with a reading that follows another one in the same session; "" when nothing is."""
+    if before is None:
+        return ""
+    if meter.MeterID != before.MeterID:
+        return f"the station shows meter {meter.MeterID!r} after {before.MeterID!r}"
+    old, new = before.MeterReading, meter.MeterReading
+    if old is not None and new is not None and new < old:
+        return f"meter {meter.MeterID!r} went back from {old} to {new} Wh"
+    return ""
 
 
 def _chain(certificates: tuple[bytes, ...]) -> types.CertificateChainType:

@@ -141,8 +141,8 @@ class Machine:
             return
         self._message(name, message, found, frame.payload, now)
 
-    def _send(self, name: str, message: Element, now: float) -> None:
-        for out in self._channel.write(name, message):
+    def _send(self, name: str, message: Element, now: float, octets: bytes = b"") -> None:
+        for out in self._channel.write(name, message, octets):
             send = Send(out.octets, name, message)
             if out.delay > 0:
                 self._outbox.add(now + out.delay, send)

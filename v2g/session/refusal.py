@@ -20,10 +20,14 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response. outcome: the column of the state table. signature: for the header."""
+    """A response. outcome: the column of the state table. signature: for the header.
+
+    exi: the whole message as somebody else encoded it, sent octet by octet; b"" when it is ours.
+    """
 
     name: str
     body: Any = field(repr=False)
     outcome: str = OK
     signature: Any = field(default=None, repr=False)
     paused: PausedSession | None = None
+    exi: bytes = field(default=b"", repr=False)

@@ -247,7 +247,7 @@ class Secc(Machine):
             self._emit(Tolerated("SessionStopReq without PowerDeliveryReq (Stop) before it"))
         self._setup_ends = None
         after = messages.table.next(self.state, pending.name, answer.outcome)
-        self._send(answer.name, messages.wrap(answer, self.session_id), now)
+        self._send(answer.name, messages.wrap(answer, self.session_id), now, answer.exi)
         if after == END:
             self._finish("paused" if answer.paused else "terminated", "", now, answer.paused)
         else:

@@ -74,7 +74,11 @@ class VehicleSide(Protocol):
 
     @property
     def payment(self) -> str:
-        """ "Contract" or "ExternalPayment"; what is not offered falls back to the other."""
+        """ "Contract" or "ExternalPayment"."""
+
+    @property
+    def fallback(self) -> bool:
+        """Whether it pays in the other way where `payment` is not possible."""
 
     @property
     def mode(self) -> str:
@@ -167,6 +171,7 @@ class VehicleState:
     evcc_id: bytes = bytes.fromhex("020000000001")
     protocols: tuple[str, ...] = ("iso2", "din")
     payment: str = "ExternalPayment"
+    fallback: bool = True
     mode: str = "AC_three_phase_core"
     contract: ContractCredentials | None = None
     provisioning: ProvisioningCredentials | None = None

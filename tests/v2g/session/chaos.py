@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import replace as replace_struct
 
 from ports.faults import FaultHook
-from tests.v2g.session.pair import AutoStation, Pair
+from tests.v2g.session.pair import FIRST_SESSION, AutoStation, Pair
 from tests.v2g.session.pki import make_pki
 from tests.v2g.test_certificates import NOW
 from v2g.exi.codec import encode
@@ -51,7 +51,7 @@ def sides(route: str) -> tuple[AutoStation, VehicleState, bool]:
         contract_roots=pki.mo_roots,
         meter=METER,
         receipt_required=True,
-        certificate_answer=CertificateAnswer(pki.installation()),
+        certificate_answer=CertificateAnswer(pki.installation(session=FIRST_SESSION)),
     )
     vehicle = replace(
         vehicle,

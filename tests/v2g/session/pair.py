@@ -29,6 +29,8 @@ from v2g.session.secc import Secc, SeccSettings
 from v2g.session.station_side import Schedule, ScheduleOffer, StationState
 from v2g.session.vehicle_side import VehicleState
 
+FIRST_SESSION = (1).to_bytes(8, "big")  # the first octets that `counting` gives
+
 
 def counting() -> Callable[[int], bytes]:
     """Octets that differ at every call and are the same in every run."""

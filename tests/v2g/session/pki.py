@@ -56,10 +56,11 @@ class Pki:
         """What a vehicle trusts."""
         return [load(self.v2g_root.der)]
 
-    def installation(self, kind: str = "CertificateInstallationRes") -> bytes:
+    def installation(self, kind: str = "CertificateInstallationRes", session: bytes = bytes(8)) -> bytes:
         """The backend's answer: a new contract for the vehicle, signed by the provisioning service, as EXI.
 
         The key is for the provisioning certificate, or for the contract certificate that is updated.
+        session: SessionID of the request.
         """
         recipient = self.provisioning if kind == "CertificateInstallationRes" else self.contract
         sealed = seal_key(ISO2, self.new_contract.key, recipient.key.public_key())
@@ -73,7 +74,7 @@ class Pki:
             DHpublickey=t.DiffieHellmanPublickeyType(Id="id3", value=sealed.dh_public_key),
             eMAID=t.EMAIDType(Id="id4", value=OTHER_EMAID),
         )
-        message = t.V2G_Message(Header=t.MessageHeaderType(SessionID=bytes(8)), Body=t.BodyType(BodyElement=body))
+        message = t.V2G_Message(Header=t.MessageHeaderType(SessionID=session), Body=t.BodyType(BodyElement=body))
         sign_message(message, signer(self.cps.key), P256)
         return encode(message)
 

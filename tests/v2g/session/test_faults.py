@@ -32,7 +32,7 @@ def test_the_page_of_faults_is_up_to_date() -> None:
 
 
 def test_every_fault_has_a_name_and_a_text() -> None:
-    assert len(FAULTS) == len(KINDS) == 14
+    assert len(FAULTS) == len(KINDS) == 17
     assert all(kind.__doc__ for kind in KINDS)
 
 

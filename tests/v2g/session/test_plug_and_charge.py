@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import pytest
 
 from ports.errors import LocalError
-from tests.v2g.session.pair import AutoStation, Pair
+from tests.v2g.session.pair import FIRST_SESSION, AutoStation, Pair
 from tests.v2g.session.pki import EMAID, OTHER_EMAID, make_pki
 from tests.v2g.test_certificates import NOW, Issued
+from v2g.exi.codec import decode, encode
 from v2g.exi.generated.iso2 import types as t
 from v2g.session.events import (
     AuthorizationWanted,
@@ -20,6 +22,7 @@ from v2g.session.events import (
     Event,
     OfferReceived,
     ReceiptReceived,
+    Send,
     Tolerated,
 )
 from v2g.session.faults import FaultPlan, read_fault
@@ -217,7 +220,7 @@ def test_a_contract_comes_through_the_station(action: str, message: str) -> None
         ),
         tls=True,
     )
-    install(pair, CertificateAnswer(pki.installation(f"{message}Res")))
+    install(pair, CertificateAnswer(pki.installation(f"{message}Res", FIRST_SESSION)))
     assert pair.sent()[3:8] == [
         "ServiceDetailReq",
         "PaymentServiceSelectionReq",
@@ -256,9 +259,52 @@ def test_a_silent_backend_is_given_four_and_a_half_seconds() -> None:
     assert pair.found(CertificateWanted)[0].deadline == 1004.5
 
 
+def test_the_backends_answer_is_sent_octet_by_octet() -> None:
+    pki = make_pki()
+    pair = Pair(
+        station(services=(CERTIFICATE_SERVICE,)),
+        vehicle(provisioning=pki.provisioned(), certificate_action="install"),
+        tls=True,
+    )
+    answer = pki.installation(session=FIRST_SESSION) + b"\0"  # EvseV2G appends an octet: not ours to take away
+    install(pair, CertificateAnswer(answer))
+    (sent,) = [e for e in pair.found(Send) if e.name == "CertificateInstallationRes"]
+    assert sent.octets[8:] == answer
+    assert pair.ended("station").outcome == "terminated"
+
+
+UNUSABLE: dict[str, tuple[Callable[[], bytes], str]] = {
+    "for another session": (lambda: make_pki().installation(session=bytes(7) + b"\x09"), "FAILED"),
+    "of another kind": (lambda: make_pki().installation("CertificateUpdateRes", FIRST_SESSION), "FAILED"),
+    "no EXI": (lambda: b"<html>502 Bad Gateway</html>", "FAILED"),
+    "nothing": (lambda: b"", "FAILED"),
+    "cut": (lambda: make_pki().installation(session=FIRST_SESSION)[:900], "FAILED"),
+    "refused by itself": (lambda: refusal("FAILED_NoCertificateAvailable"), "FAILED_NoCertificateAvailable"),
+}
+
+
+def refusal(code: Any) -> bytes:
+    message: Any = decode("iso2", make_pki().installation(session=FIRST_SESSION))
+    message.Body.BodyElement.ResponseCode = code
+    return encode(message)
+
+
+@pytest.mark.parametrize("what", UNUSABLE)
+def test_an_answer_of_the_backend_that_is_not_for_this_vehicle_is_refused(what: str) -> None:
+    answer, code = UNUSABLE[what]
+    pair = Pair(
+        station(services=(CERTIFICATE_SERVICE,)),
+        vehicle(provisioning=make_pki().provisioned(), certificate_action="install"),
+        tls=True,
+    )
+    install(pair, CertificateAnswer(answer()))
+    assert pair.refused() == [("CertificateInstallationReq", code)]
+    assert pair.found(ContractInstalled) == []
+
+
 def test_a_forged_installation_is_not_used() -> None:
     pki = make_pki()
-    forged = bytearray(pki.installation())
+    forged = bytearray(pki.installation(session=FIRST_SESSION))
     forged[-40] ^= 0x10
     pair = Pair(
         station(services=(CERTIFICATE_SERVICE,)),
@@ -294,7 +340,7 @@ def test_the_old_contract_opens_the_updated_one() -> None:
         vehicle(contract=replace(pki.credentials(), agree=pki.provisioned().agree), certificate_action="update"),
         tls=True,
     )
-    install(pair, CertificateAnswer(pki.installation("CertificateUpdateRes")))
+    install(pair, CertificateAnswer(pki.installation("CertificateUpdateRes", FIRST_SESSION)))
     assert pair.found(ContractInstalled) == []
     assert pair.ended("vehicle").outcome == "failed"
 
@@ -306,7 +352,7 @@ def test_an_update_needs_the_old_contracts_key() -> None:
         station(services=(CERTIFICATE_SERVICE,)), vehicle(contract=contract, certificate_action="update"), tls=True
     )
     with pytest.raises(LocalError, match=r"ContractCredentials\.agree"):
-        install(pair, CertificateAnswer(pki.installation("CertificateUpdateRes")))
+        install(pair, CertificateAnswer(pki.installation("CertificateUpdateRes", FIRST_SESSION)))
 
 
 @pytest.mark.parametrize(
