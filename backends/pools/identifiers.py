@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from backends.pools.check_digit import LENGTH, check_digit_holds
 from backends.refusals import Refusal, Refused
+from v2g.check_digit import LENGTH, check_digit_holds
 
 # OPCP 1.0.0, path parameters pcid and emaid
 PCID_FORM = re.compile(r"[a-zA-Z0-9]{17,18}", re.ASCII)

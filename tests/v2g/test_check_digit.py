@@ -1,6 +1,6 @@
 import pytest
 
-from backends.pools.check_digit import ALPHABET, check_digit_holds
+from v2g.check_digit import ALPHABET, check_digit_holds, with_check_digit
 
 # eMI3 "Check Digit Calculation for Contract-IDs", eMI3 standard 1.0 part 2 section 1.2.2.1, and the public tests of
 # ShellRechargeSolutionsEU/mobilityid
@@ -34,3 +34,12 @@ def test_a_wrong_or_swapped_character_is_seen(emaid: str) -> None:
 @pytest.mark.parametrize("text", ["", "DE83DUIEN83QGZ", "DE83DUIEN83QGZDD", "de83duien83qgzd", "DE83DUIEN83QGZ-"])
 def test_other_texts_have_none(text: str) -> None:
     assert not check_digit_holds(text)
+
+
+def test_the_check_digit_is_added_where_it_is_missing() -> None:
+    for emaid in ("DE8AACA2B3C4D5N", "DEPLBC000000012"):
+        made = with_check_digit(emaid[:14])
+        assert check_digit_holds(made)
+        assert made[:14] == emaid[:14]
+    assert with_check_digit("DE8AACA2B3C4D5N") == "DE8AACA2B3C4D5N"
+    assert with_check_digit("lower case  14") == "lower case  14"

@@ -38,3 +38,10 @@ def check_digit_holds(emaid: str) -> bool:
             sums[2 * place] += x * matrix[0] + y * matrix[2]
             sums[2 * place + 1] += x * matrix[1] + y * matrix[3]
     return not (sums[0] % 2 or sums[1] % 2 or sums[2] % 3 or sums[3] % 3)
+
+
+def with_check_digit(emaid: str) -> str:
+    """14 capitals and digits with their check digit behind them; anything else as it is."""
+    if len(emaid) != LENGTH - 1:
+        return emaid
+    return next((emaid + digit for digit in ALPHABET if check_digit_holds(emaid + digit)), emaid)
