@@ -45,7 +45,7 @@ def write_records(folder: Path, records: Sequence[SignedRecord], key: PublicKey)
     for number, (transaction_id, own) in enumerate(transactions.items(), start=1):
         if transaction_id:
             # all of them, also those between begin and end: otherwise the pages would seem to have a gap
-            values = [(number, _context(record), record.ocmf) for record in own]
+            values = [(number, context_of(record), record.ocmf) for record in own]
             files.append(place / f"{_safe(transaction_id)}.xml")
             files[-1].write_text(write_safe_xml(values, key), encoding="utf-8")
     return files
@@ -78,7 +78,7 @@ def write_report(folder: Path, result: RunResult) -> None:
     (folder / "report.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _context(record: SignedRecord) -> Context:
+def context_of(record: SignedRecord) -> Context:
     return next((context for context in get_args(Context) if context and context == record.context), "")
 
 

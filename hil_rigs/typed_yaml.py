@@ -98,10 +98,11 @@ class TypedYaml:
         ]
         if structs:
             return self._struct(node, structs, place)
-        if get_origin(wanted) is list:
-            return self._list(node, get_args(wanted)[0], place, may_be_empty=may_be_empty)
-        if get_origin(wanted) is dict:
-            return self._dict(node, get_args(wanted)[1], place)
+        for option in map(_unwrapped, _options(wanted)):
+            if get_origin(option) is list:
+                return self._list(node, get_args(option)[0], place, may_be_empty=may_be_empty)
+            if get_origin(option) is dict:
+                return self._dict(node, get_args(option)[1], place)
         return self._leaf(node, wanted, place)
 
     def _pairs(self, node: Node, place: Place, what: str) -> Iterator[tuple[str, Node]]:

@@ -23,12 +23,16 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     """Add `run`."""
     parser = subparsers.add_parser(
         "run",
-        help="run the sessions of a rig file and check every record",
+        help="run the sessions of a rig file, or scenarios, and check every record",
         epilog="exit codes: 0 pass, 1 fail, 2 usage or rig error, 3 inconclusive",
     )
-    parser.add_argument("rig", type=Path, metavar="FILE", help="rig file")
+    parser.add_argument("rig", type=Path, metavar="PATH", help="rig file, scenario file, or folder of scenarios")
     parser.add_argument("--out", type=Path, help="folder for what the run leaves (default: a new one in runs/)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line: progress, then the result")
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="scenarios: the verdicts as JUnit XML")
+    parser.add_argument(
+        "--defects", action="store_true", help="scenarios: also with each seeded defect, which has to be caught"
+    )
     parser.set_defaults(run=run)
 
 
@@ -39,10 +43,15 @@ def run(args: argparse.Namespace) -> int:
     from hil_rigs.rig_file import load_rig
     from hil_rigs.run import run_rig
     from hil_rigs.run_folder import make_folder, write_records, write_report
+    from hil_rigs.scenario.scenario_file import is_scenario
     from hil_rigs.surroundings import surroundings
     from hil_rigs.trace_file import TraceFile
     from ports.errors import RigError
 
+    if args.rig.is_dir() or is_scenario(args.rig):
+        from plugbench.scenario import run_scenarios
+
+        return run_scenarios(args)
     rig_file = load_rig(args.rig)
     if problems := surroundings(rig_file):
         raise RigError("\n".join(str(problem) for problem in problems))

@@ -1,0 +1,157 @@
+"""Judgements of what a run left behind, by name; a scenario uses them as `check: store.pagination_gapless`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+
+from hil_rigs.run_check import check_pages, check_transaction
+from hil_rigs.scenario.remains import Remains
+from hil_rigs.scenario.verifiers import VERIFIERS
+from ocmf.container import FormatError
+from ocmf.verify import InvalidSignatureError, UndecidableError, verify_record
+from ports.backend import SignedRecord
+from ports.errors import LocalError
+
+Values = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """parameters: name to meaning. run: what is wrong, nothing when all is well; may raise NotRunError."""
+
+    channel: str
+    meaning: str
+    run: Callable[[Remains, Values], list[str]]
+    parameters: Mapping[str, str]
+
+
+def _pages(remains: Remains, _values: Values) -> list[str]:
+    records = remains.records()
+    try:
+        return check_pages(records, remains.key) if records else ["there is no record"]
+    except (InvalidSignatureError, UndecidableError, FormatError) as error:
+        return [str(error)]
+
+
+def _transactions(remains: Remains, values: Values) -> list[str]:
+    found, wanted = remains.transactions(), values.get("count", 1)
+    return [] if len(found) == wanted else [f"{len(found)} transactions: {', '.join(found) or 'none'}"]
+
+
+def _pairs(remains: Remains, _values: Values) -> list[str]:
+    wrong = []
+    for name, records in remains.transactions().items():
+        kinds = [record.context for record in records]
+        if kinds.count("Transaction.Begin") != 1 or kinds.count("Transaction.End") != 1:
+            wrong.append(f"{name}: {', '.join(kinds)}")
+    return wrong
+
+
+def _unsigned(remains: Remains, _values: Values) -> list[str]:
+    return [f"{entry.page} of {entry.stream.meter} is not signed" for entry in remains.entries if not entry.is_signed]
+
+
+def _exactly_once(remains: Remains, _values: Values) -> list[str]:
+    if remains.delivered is None:
+        raise LocalError("backend.exactly_once: the rig has no embedded backend")
+    effects = {one.record.record_id: one.effects for one in remains.delivered}
+    wrong = [f"{record.page} never arrived" for record in remains.records() if record.record_id not in effects]
+    wrong += [f"{one.record.page} took effect {one.effects} times" for one in remains.delivered if one.effects != 1]
+    return wrong
+
+
+def _in_order(remains: Remains, _values: Values) -> list[str]:
+    if remains.delivered is None:
+        raise LocalError("backend.in_order: the rig has no embedded backend")
+    wrong, last = [], dict[str, int]()
+    for one in remains.delivered:
+        number = int(one.record.page[1:])
+        if number < last.get(one.record.transaction_id, 0):
+            wrong.append(f"{one.record.page} of {one.record.transaction_id} came late")
+        last[one.record.transaction_id] = number
+    return wrong
+
+
+def _energy(remains: Remains, values: Values) -> list[str]:
+    """Plant against record, closer than the register's last digit (with: tolerance_wh)."""
+    tolerance = Decimal(str(values.get("tolerance_wh", 10)))
+    wrong = []
+    for name, records in remains.transactions().items():
+        kwh = check_transaction(name, records, remains.key).kwh
+        plant = remains.plant_wh.get(name)
+        if plant is None or kwh is None:
+            wrong.append(f"{name}: no energy to compare")
+        elif abs(plant - kwh * 1000) >= tolerance:
+            wrong.append(f"{name}: the plant delivered {plant:.3f} Wh, the record says {kwh} kWh")
+    return wrong
+
+
+def _ours(remains: Remains, values: Values) -> list[str]:
+    """Our verifier: each transaction as a whole has the wanted verdict."""
+    wanted = values.get("verdict", "valid")
+    checks = [check_transaction(name, records, remains.key) for name, records in remains.transactions().items()]
+    wrong = [
+        f"{one.transaction_id}: {one.verdict}: {'; '.join(one.findings)}" for one in checks if one.verdict != wanted
+    ]
+    return wrong if checks else ["there is no transaction"]
+
+
+def _foreign(name: str, remains: Remains, values: Values) -> list[str]:
+    """Somebody else's verifier: every transaction is valid, and, if asked for, a mixed pair is not."""
+    judge = VERIFIERS[name]
+    transactions = list(remains.transactions().values())
+    if not transactions:
+        return ["there is no transaction"]
+    wrong = [text for records in transactions for text in judge(records, remains.key)]
+    if values.get("mixed_pair") and len(transactions) > 1:
+        mixed = [transactions[1][0], transactions[0][-1]]
+        if not judge(mixed, remains.key):
+            wrong.append(f"begin {mixed[0].page} with end {mixed[1].page} was taken for a pair")
+    return wrong
+
+
+def _tampered(remains: Remains, _values: Values) -> list[str]:
+    """Every record with one digit of its register changed is refused."""
+    wrong = []
+    for record in remains.records():
+        changed = record.ocmf.replace('"RV":', '"RV":1', 1)
+        try:
+            verify_record(changed, remains.key)
+        except (InvalidSignatureError, FormatError, UndecidableError):
+            continue
+        wrong.append(f"{record.page} was accepted with another register value")
+    return wrong
+
+
+def records_of(remains: Remains, transaction: int) -> list[SignedRecord]:
+    """The records of the n-th transaction, from 1."""
+    return list(remains.transactions().values())[transaction - 1]
+
+
+_VERDICT = {"verdict": "valid (default), invalid or undecidable"}
+_MIXED = {"mixed_pair": "true: a begin and an end of two transactions must not pass"}
+
+CHECKS: Mapping[str, Check] = {
+    "store.pagination_gapless": Check("store", "pages and hash chain of every meter have no gap", _pages, {}),
+    "store.transactions": Check(
+        "store", "so many transactions", _transactions, {"count": "how many, 1 when not given"}
+    ),
+    "store.pairs": Check("store", "each transaction has one begin and one end", _pairs, {}),
+    "store.all_signed": Check("store", "no record waits for its signature", _unsigned, {}),
+    "store.tamper_evident": Check("store", "a changed register value is refused", _tampered, {}),
+    "backend.exactly_once": Check(
+        "backend", "the backend has every record, and each took effect once", _exactly_once, {}
+    ),
+    "backend.in_order": Check("backend", "records of a transaction came in order", _in_order, {}),
+    "wire.power.energy": Check(
+        "wire.power", "the plant's energy equals the record's", _energy, {"tolerance_wh": "Wh, 10 when not given"}
+    ),
+    "verifier.plugbench": Check("verifier", "our verifier's verdict on each transaction", _ours, _VERDICT),
+    **{
+        f"verifier.{name}": Check("verifier", f"{name} accepts every transaction", partial(_foreign, name), _MIXED)
+        for name in VERIFIERS
+    },
+}

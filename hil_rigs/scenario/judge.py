@@ -1,0 +1,206 @@
+"""What became of each assertion: pass, fail, inconclusive or not run, with what was expected and what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hil_rigs.scenario import format as said
+from hil_rigs.scenario.checks import CHECKS
+from hil_rigs.scenario.duration import seconds
+from hil_rigs.scenario.moment import Moment
+from hil_rigs.scenario.observer import Observer
+from hil_rigs.scenario.pattern import Observation, Pattern
+from hil_rigs.scenario.remains import Remains
+from hil_rigs.scenario.scenario_file import ScenarioFile
+from hil_rigs.scenario.verifiers import NotRunError
+from ports.errors import PlugbenchError
+
+TOLERANCE_S = 1e-6  # of comparing two boot times
+
+
+class Verdict(StrEnum):
+    """The worst last."""
+
+    PASS = "pass"  # noqa: S105 - no password
+    NOT_RUN = "not run"
+    INCONCLUSIVE = "inconclusive"
+    FAIL = "fail"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One assertion. id: "then[0]". where: file:line. at: boot-time seconds of what decided it, if it was seen."""
+
+    id: str
+    where: str
+    channel: str
+    verdict: Verdict
+    expected: str
+    observed: str
+    claim: str = ""
+    ids: tuple[str, ...] = ()
+    at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    verdict: Verdict
+    observed: str
+    at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """Numbers of observations from `since` on, before `until`; boot times of the anchors."""
+
+    since: int
+    until: int | None
+    began: float
+    ended: float | None
+
+
+class Judge:
+    """Judges the assertions of one scenario. start: boot-time seconds at which it began."""
+
+    def __init__(self, file: ScenarioFile, remains: Remains, start: float) -> None:
+        self._file = file
+        self._remains = remains
+        self._observer: Observer = remains.observer
+        self._start = start
+
+    def all(self) -> list[Judged]:
+        """Every assertion, in the order of the file."""
+        return [self._one(number, assertion) for number, assertion in enumerate(self._file.scenario.then)]
+
+    def _one(self, number: int, one: said.Assertion) -> Judged:
+        found = self._found(one)
+        subject = one.check or " then ".join(one.order or ()) or one.expect or one.never or one.count or ""
+        return Judged(
+            id=f"then[{number}]",
+            where=self._file.line("then", number),
+            channel=CHECKS[one.check].channel if one.check is not None else subject.split()[0],
+            verdict=found.verdict,
+            expected=one.says or _words(one, subject),
+            observed=found.observed,
+            claim=one.claim,
+            ids=tuple(one.ids),
+            at=found.at,
+        )
+
+    def _found(self, one: said.Assertion) -> _Found:
+        if one.check is not None:
+            return self._check(one)
+        window = self._window(one)
+        if isinstance(window, _Found):
+            return window
+        return _KINDS[one.kind](self, one, window)
+
+    def _window(self, one: said.Assertion) -> _Window | _Found:
+        since, began, until, ended = 0, self._start, None, None
+        if one.after is not None:
+            anchor = self._anchor(self._file.moment(one.after))
+            if anchor is None:
+                return _Found(Verdict.INCONCLUSIVE, f'"{one.after}" never came')
+            since, began = anchor
+        if one.before is not None:
+            anchor = self._anchor(self._file.moment(one.before))
+            if anchor is not None:  # what never came limits nothing
+                until, ended = anchor[0] - 1, anchor[1]
+        return _Window(since, until, began, ended)
+
+    def _anchor(self, moment: Moment) -> tuple[int, float] | None:
+        """Number of the first observation after the moment, and its time."""
+        if moment.pattern is None:
+            began, number = self._start + moment.delay, 0
+        else:
+            seen = self._observer.find(moment.pattern)
+            if seen is None:
+                return None
+            began, number = seen.at + moment.delay, seen.number + 1
+        if moment.delay:
+            later = (one.number for one in self._observer.seen[number:] if one.at >= began - TOLERANCE_S)
+            number = next(later, len(self._observer.seen))
+        return number, began
+
+    def _expect(self, one: said.Assertion, window: _Window) -> _Found:
+        pattern = self._file.pattern(one.expect or "")
+        seen = self._observer.find(pattern, window.since, window.until)
+        if seen is None:
+            return _Found(Verdict.FAIL, self._nearest(pattern, window))
+        took = seen.at - window.began
+        if one.within is not None and took > seconds(one.within) + TOLERANCE_S:
+            return _Found(Verdict.FAIL, f"it came {took:.3f} s after, later than {one.within}", seen.at)
+        return _Found(Verdict.PASS, f"{seen}, {took:.3f} s after", seen.at)
+
+    def _never(self, one: said.Assertion, window: _Window) -> _Found:
+        pattern = self._file.pattern(one.never or "")
+        last = None if one.within is None else window.began + seconds(one.within)
+        for seen in self._observer.matching(pattern, window.since, window.until):
+            if last is None or seen.at <= last:
+                return _Found(Verdict.FAIL, f"{seen} at {seen.at - self._start:.3f} s: {_fields(seen)}", seen.at)
+        return _Found(Verdict.PASS, "not seen")
+
+    def _count(self, one: said.Assertion, window: _Window) -> _Found:
+        pattern = self._file.pattern(one.count or "")
+        count = sum(1 for _ in self._observer.matching(pattern, window.since, window.until))
+        good = (
+            (one.exactly is None or count == one.exactly)
+            and (one.at_least is None or count >= one.at_least)
+            and (one.at_most is None or count <= one.at_most)
+        )
+        return _Found(Verdict.PASS if good else Verdict.FAIL, f"{count} times")
+
+    def _order(self, one: said.Assertion, window: _Window) -> _Found:
+        number, at = window.since, None
+        for text in one.order or ():
+            seen = self._observer.find(self._file.pattern(text), number, window.until)
+            if seen is None:
+                return _Found(Verdict.FAIL, f'"{text}" did not follow', at)
+            number, at = seen.number + 1, seen.at
+        return _Found(Verdict.PASS, "in this order", at)
+
+    def _check(self, one: said.Assertion) -> _Found:
+        check = CHECKS[one.check or ""]
+        try:
+            wrong = check.run(self._remains, one.values)
+        except NotRunError as error:
+            return _Found(Verdict.NOT_RUN, str(error))
+        except PlugbenchError as error:
+            return _Found(Verdict.ERROR, str(error))
+        return _Found(Verdict.FAIL, "; ".join(wrong[:5])) if wrong else _Found(Verdict.PASS, check.meaning)
+
+    def _nearest(self, pattern: Pattern, window: _Window) -> str:
+        """What came instead, for whoever has to find out why."""
+        same = Pattern(pattern.channel, pattern.name)
+        named = list(self._observer.matching(same, window.since, window.until))
+        if pattern.conditions and named:
+            return f"not seen; {len(named)} times {pattern.name}, the last: {_fields(named[-1])}"
+        others = list(self._observer.matching(Pattern(pattern.channel, "*"), window.since, window.until))
+        names = ", ".join(dict.fromkeys(other.name for other in others[-10:]))
+        return f"not seen; on {pattern.channel} came {names or 'nothing'}"
+
+
+_KINDS: Mapping[str, Callable[[Judge, said.Assertion, _Window], _Found]] = {
+    "expect": Judge._expect,  # noqa: SLF001 - a table of its own methods
+    "never": Judge._never,  # noqa: SLF001
+    "count": Judge._count,  # noqa: SLF001
+    "order": Judge._order,  # noqa: SLF001
+}
+
+
+def _words(one: said.Assertion, subject: str) -> str:
+    """The assertion in words."""
+    words = [{"never": "never", "count": "count of", "order": "in order"}.get(one.kind, ""), subject]
+    for name in ("exactly", "at_least", "at_most", "after", "before", "within"):
+        value = getattr(one, name)
+        words += [name.replace("_", " "), str(value)] if value is not None else []
+    words += [f"{name}={value}" for name, value in one.values.items()]
+    return " ".join(filter(None, words))
+
+
+def _fields(seen: Observation) -> str:
+    text = str({name: value for name, value in seen.fields.items() if name != "direction"})
+    return text if len(text) <= 400 else text[:397] + "..."

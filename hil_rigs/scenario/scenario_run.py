@@ -1,0 +1,222 @@
+"""Run one scenario: bring the rig up, do the steps, break what is to be broken, judge what was seen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from backends.cpo_store import records as stored_records
+from gateway.transaction import State
+from hil_rigs.bench import Bench, BootClock, open_bench
+from hil_rigs.fault_catalogue.breakable import Breakable
+from hil_rigs.real_clock import RealClock
+from hil_rigs.rig import VirtualClockSettings
+from hil_rigs.run_folder import write_records
+from hil_rigs.scenario.defects import plant
+from hil_rigs.scenario.format import Defect
+from hil_rigs.scenario.judge import Judge, Judged, Verdict
+from hil_rigs.scenario.moment import Moment
+from hil_rigs.scenario.observer import Observer
+from hil_rigs.scenario.plant_energy import PlantEnergy
+from hil_rigs.scenario.remains import Delivered, Remains
+from hil_rigs.scenario.scenario_file import ScenarioFile
+from hil_rigs.scenario.steps import Actor
+from hil_rigs.virtual_clock import run_virtual
+from ocmf.container import parse
+from ocmf.keys import decode_public_key
+from ports.errors import PlugbenchError
+from ports.trace import TraceEvent, Tracer
+
+SETTLE_S = 60.0  # for the last transaction to end and the last records to reach the backends
+READ_AT_ONCE = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioResult:
+    """What came of a scenario. problem: what stopped it before its end, "" otherwise; where: file:line of that.
+
+    defect: name of the seeded defect, "" without one. caught_by: which assertions have to catch it.
+    virtual_s: how long it took, on its own clock.
+    """
+
+    name: str
+    file: Path
+    verdict: Verdict
+    judged: tuple[Judged, ...]
+    problem: str = ""
+    where: str = ""
+    defect: str = ""
+    caught_by: tuple[str, ...] = ()
+    virtual_s: float = 0.0
+    not_applicable: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def failed(self) -> tuple[Judged, ...]:
+        """What did not come out as it should."""
+        return tuple(one for one in self.judged if one.verdict in (Verdict.FAIL, Verdict.ERROR))
+
+
+def run_scenario(
+    file: ScenarioFile,
+    folder: Path,
+    tracer: Tracer,
+    say: Callable[[str], None],
+    *,
+    defect: Defect | None = None,
+    seed: int | None = None,
+) -> ScenarioResult:
+    """Run it on its rig's clock. What the rig leaves is in `folder`. seed: instead of the rig file's.
+
+    A rig that does not come up is the verdict "error", not an exception.
+    """
+    settings = file.rig.rig.clock
+    zone = ZoneInfo(settings.zone) if settings.zone else None
+
+    def body(clock: BootClock) -> Coroutine[None, None, ScenarioResult]:
+        return _Run(file, folder, tracer, say, clock, defect).whole()
+
+    try:
+        if isinstance(settings, VirtualClockSettings):
+            return run_virtual(
+                body,
+                start=settings.start,
+                seed=file.rig.rig.seed if seed is None else seed,
+                zone=zone,
+                drift_ppm=settings.drift_ppm,
+            )
+        return asyncio.run(body(RealClock(zone)))
+    except (PlugbenchError, OSError) as error:
+        name = "" if defect is None else defect.seed
+        return ScenarioResult(
+            file.name, file.path, Verdict.ERROR, (), f"{type(error).__name__}: {error}", str(file.path), name
+        )
+
+
+class _Run:
+    def __init__(
+        self,
+        file: ScenarioFile,
+        folder: Path,
+        tracer: Tracer,
+        say: Callable[[str], None],
+        clock: BootClock,
+        defect: Defect | None,
+    ) -> None:
+        self._file = file
+        self._scenario = file.scenario
+        self._folder = folder
+        self._say = say
+        self._clock = clock
+        self._defect = defect
+        self._observer = Observer()
+        self._tracers = (tracer, self._observer)
+        self._problem = self._where = ""
+
+    def _trace(self, event: TraceEvent) -> None:
+        for tracer in self._tracers:
+            tracer(event)
+
+    async def whole(self) -> ScenarioResult:
+        breakable = Breakable(self._clock, self._trace)
+        async with open_bench(
+            self._file.rig, self._clock, self._folder, self._trace, self._say, breakable.hooks()
+        ) as bench:
+            breakable.attach(bench)
+            start = self._clock.monotonic()
+            if self._defect is not None:
+                plant(breakable, self._defect)
+            actor = Actor(breakable, self._observer)
+            energy = PlantEnergy(bench, self._observer)
+            timed = [asyncio.create_task(self._strike(actor, number)) for number in range(len(self._scenario.inject))]
+            try:
+                await self._steps(actor)
+            finally:
+                for task in timed:
+                    task.cancel()
+                await asyncio.gather(*timed, return_exceptions=True)
+                actor.close()
+            await self._settle(bench)
+            remains = await self._remains(bench, energy)
+            judged = tuple(Judge(self._file, remains, start).all())
+            took = self._clock.monotonic() - start
+        write_records(self._folder, remains.records(), remains.key)
+        return ScenarioResult(
+            name=self._file.name,
+            file=self._file.path,
+            verdict=self._verdict(judged),
+            judged=judged,
+            problem=self._problem,
+            where=self._where,
+            defect="" if self._defect is None else self._defect.seed,
+            caught_by=() if self._defect is None else tuple(self._defect.caught_by),
+            virtual_s=took,
+            not_applicable=tuple(self._scenario.not_applicable.items()),
+        )
+
+    async def _steps(self, actor: Actor) -> None:
+        """All steps; the first that cannot be done ends them, and everything is judged all the same."""
+        for section in ("given", "when"):
+            for number, step in enumerate(getattr(self._scenario, section)):
+                try:
+                    await actor.do(step)
+                except PlugbenchError as error:
+                    self._problem = str(error)
+                    self._where = self._file.line(section, number)
+                    return
+
+    async def _strike(self, actor: Actor, number: int) -> None:
+        """One planned fault at its moment; one that cannot be injected is the scenario's problem."""
+        timed = self._scenario.inject[number]
+        await self._moment(self._file.moment(timed.at))
+        try:
+            actor.inject(timed)
+        except PlugbenchError as error:
+            self._problem = self._problem or str(error)
+            self._where = self._where or self._file.line("inject", number)
+
+    async def _moment(self, moment: Moment) -> None:
+        if moment.pattern is not None:
+            await self._observer.wait(moment.pattern)
+        if moment.delay:
+            await self._clock.sleep(moment.delay)
+
+    async def _settle(self, bench: Bench) -> None:
+        """Everybody goes home: vehicles leave, transactions end, records reach their backends, if they can."""
+        for vehicle in bench.plant.vehicles.values():
+            vehicle.unplug()
+        try:
+            async with asyncio.timeout(SETTLE_S):
+                for name in bench.controller.connectors:
+                    await bench.controller.wait_for(name, State.AVAILABLE, State.FAULTED)
+                await asyncio.gather(*(asyncio.shield(pending.signed) for pending in bench.journal.unsigned()))
+                await bench.forwarder.drained()
+        except (TimeoutError, PlugbenchError):
+            pass  # what is missing is missing in the remains, too: the assertions say whether that is right
+
+    async def _remains(self, bench: Bench, energy: PlantEnergy) -> Remains:
+        entries = await bench.journal.entries()
+        for entry in entries:
+            if entry.is_signed:
+                fields = parse(entry.record().ocmf)
+                last = dict(fields.fields.get("RD", [{}])[-1])
+                content = {**fields.fields, **last, "transaction": entry.transaction_id, "page": entry.page}
+                self._observer.add(entry.boottime, "store", entry.kind, entry.connector, content)
+        delivered = None
+        for cpo in bench.backends.embedded:
+            stored = await cpo.database.read(lambda connection: stored_records(connection, limit=READ_AT_ONCE))
+            delivered = [Delivered(one.record, 1) for one in stored]
+        key = decode_public_key((await bench.signer.identity()).public_key)
+        return Remains(self._folder, key, entries, delivered, self._observer, energy.by_transaction())
+
+    def _verdict(self, judged: tuple[Judged, ...]) -> Verdict:
+        verdicts = {one.verdict for one in judged}
+        if Verdict.FAIL in verdicts:
+            return Verdict.FAIL
+        if Verdict.ERROR in verdicts:
+            return Verdict.ERROR
+        if self._problem or Verdict.INCONCLUSIVE in verdicts:
+            return Verdict.INCONCLUSIVE
+        return Verdict.PASS

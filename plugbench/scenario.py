@@ -1,0 +1,120 @@
+"""`plugbench run` for scenarios: one, several variants, or a folder of them; with their seeded defects; JUnit."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hil_rigs.scenario.judge import Judged
+    from hil_rigs.scenario.scenario_file import ScenarioFile
+    from hil_rigs.scenario.scenario_run import ScenarioResult
+
+CODES = {"pass": 0, "fail": 1, "error": 2, "inconclusive": 3}
+WORST = ("error", "fail", "inconclusive", "pass")
+
+
+def run_scenarios(args: Namespace) -> int:
+    """Run what the argument names. Exit code: that of the worst verdict."""
+    from hil_rigs.run_folder import make_folder
+    from hil_rigs.scenario.junit import junit
+    from hil_rigs.scenario.scenario_file import load_scenarios
+    from hil_rigs.surroundings import surroundings
+    from ports.errors import RigError
+
+    files = load_scenarios(args.rig)
+    for file in files:
+        if problems := surroundings(file.rig):
+            raise RigError("\n".join(str(problem) for problem in problems))
+    place = make_folder(args.out or _new_folder(args.rig))
+    show = _JsonLines() if args.json else _Screen(len(files))
+    results = [result for number, file in enumerate(files) for result in _all_of(file, place, number, args, show)]
+    if args.junit is not None:
+        args.junit.write_text(junit(results), encoding="utf-8")
+    verdict = next((one for one in WORST if any(_word(result) == one for result in results)), "pass")
+    show.end(verdict, place)
+    return CODES[verdict]
+
+
+def _all_of(
+    file: ScenarioFile, place: Path, number: int, args: Namespace, show: _JsonLines | _Screen
+) -> list[ScenarioResult]:
+    """The scenario itself, and, where asked for, each of its twins with a defect, which have to be caught."""
+    from hil_rigs.scenario.scenario_run import run_scenario
+    from hil_rigs.trace_file import TraceFile
+
+    twins = [None, *(file.scenario.defects if args.defects else ())]
+    results = []
+    for count, defect in enumerate(twins):
+        folder = place / f"{number:02}-{_safe(file.name)}{f'-defect{count}' if defect else ''}"
+        folder.mkdir()
+        with TraceFile(folder / "trace.jsonl") as tracer:
+            result = run_scenario(file, folder, tracer, lambda _text: None, defect=defect)
+        show.result(result, folder)
+        results.append(result)
+    return results
+
+
+def _word(result: ScenarioResult) -> str:
+    """The verdict that counts: a twin passes when its defect was caught."""
+    from hil_rigs.scenario.twin import twin_verdict
+
+    return str(twin_verdict(result) if result.defect else result.verdict)
+
+
+def _safe(name: str) -> str:
+    return "".join(char if char.isalnum() or char in "-_." else "-" for char in name)
+
+
+def _new_folder(path: Path) -> Path:
+    from datetime import datetime
+
+    stamp = datetime.now().astimezone()  # the folder's name: no protocol time
+    return Path("runs") / f"{path.stem}-{stamp:%Y%m%d-%H%M%S-%f}"
+
+
+class _JsonLines:
+    """Results for machines."""
+
+    def result(self, result: ScenarioResult, folder: Path) -> None:
+        line = {"event": "scenario", "counts_as": _word(result), "folder": str(folder), **asdict(result)}
+        print(json.dumps(line, default=str), flush=True)
+
+    def end(self, verdict: str, folder: Path) -> None:
+        print(json.dumps({"event": "end", "verdict": verdict, "folder": str(folder)}), flush=True)
+
+
+class _Screen:
+    """Results for people: expected and observed first, then where it stands."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._words: list[str] = []
+
+    def result(self, result: ScenarioResult, folder: Path) -> None:
+        word = _word(result)
+        self._words.append(word)
+        name = f"{result.name} with {result.defect}" if result.defect else result.name
+        good = sum(one.verdict == "pass" for one in result.judged)
+        print(f"{word:<12} {name}: {good} of {len(result.judged)}, {result.virtual_s:.1f} s", flush=True)
+        if result.defect and word == "pass":
+            caught = ", ".join(one.id for one in result.failed) or result.problem
+            print(f"             caught by {caught}")
+            return
+        for one in result.judged:
+            if one.verdict != "pass":
+                self._judged(one)
+        if result.problem:
+            print(f"  stopped: {result.problem}\n    {result.where}")
+        if word != "pass":
+            print(f"    what was seen: {folder / 'trace.jsonl'}")
+
+    def _judged(self, one: Judged) -> None:
+        print(f"  {one.verdict}: expected {one.expected}\n    observed {one.observed}\n    {one.where} [{one.channel}]")
+
+    def end(self, verdict: str, folder: Path) -> None:
+        counts = ", ".join(f"{self._words.count(word)} {word}" for word in CODES if word in self._words)
+        print(f"{verdict}: {counts}; everything is in {folder}")
