@@ -1,14 +1,17 @@
 """The V2G controller (EVCC) of a simulated vehicle: finds the station when it shows 5 % duty, and leads the vehicle.
 
 One session for each plugging-in, and another one after each pause. When a session fails, the vehicle waits to be
-unplugged, or told to `try_again`.
+unplugged, or told to `try_again`; only when no contract could be installed it begins another session at once, and pays
+with what it has.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
+from firmware_sim.vehicle.contract_choice import choose
 from firmware_sim.vehicle.evcc_setup import EvccSetup, Plan
 from firmware_sim.vehicle.evcc_side import EvccSide
 from firmware_sim.vehicle.simulated import SimulatedVehicle
@@ -25,23 +28,29 @@ from v2g.session.physical import number
 from v2g.session.vehicle_side import ContractCredentials
 from v2g.signature_suites import signer
 
+CERTIFICATE_REQUESTS = ("CertificateInstallationReq", "CertificateUpdateReq")
 TOGGLING_S = 1.2  # two times 300 ms of C and of B (ISO 15118-3 table 3)
 WAKE_UP_S = 10.0  # a station that was woken shows 5 % duty by then
 
 
 class Communication:
-    """outcomes: how the sessions since the last plugging-in ended. problem: of the last one, "" when there is none."""
+    """outcomes: how the sessions since the last plugging-in ended. problem: of the last one, "" when there is none.
+
+    contract_problem: why no contract was installed or updated since then, "" when there is nothing to say.
+    """
 
     def __init__(self, vehicle: SimulatedVehicle, setup: EvccSetup, clock: Clock, tracer: Tracer = no_trace) -> None:
         self.setup = setup
         self.plan = Plan()
         self.outcomes: list[v2g.Ended] = []
         self.problem = ""
+        self.contract_problem = ""
         self.connection: Connection | None = None
         self._vehicle = vehicle
         self._clock = clock
         self._tracer = tracer
-        self._installed: ContractCredentials | None = None
+        self._side: EvccSide | None = None
+        self._installing = ""
         self._limit_a = 0.0
         self._again = False
         self._news = asyncio.Event()
@@ -89,20 +98,26 @@ class Communication:
         while True:
             await self._until(lambda: vehicle.sees_digital_duty)
             self._idle.clear()
-            self.outcomes, self.problem, self._again = [], "", False
-            side = EvccSide(vehicle, self.setup, self.plan, self._clock)
-            side.contract = self._installed or side.contract
+            self.outcomes, self.problem, self.contract_problem, self._again = [], "", "", False
             try:
-                await self._sessions(side)
+                self._side = EvccSide(vehicle, self.setup, self.plan, self._clock)
+                await self._sessions(self._side)
+            except RigError as error:
+                self._fail(str(error))
             finally:
                 self._idle.set()
             await self._until(lambda: vehicle.outlet is None or self._again)
 
     async def _sessions(self, side: EvccSide) -> None:
-        """A session, and those that follow a pause."""
+        """A session, another one when its contract could not be installed, and those that follow a pause."""
         paused: v2g.PausedSession | None = None
         while True:
+            if paused is None:
+                self._choose(side)
+            tried = bool(side.choice.action)
             paused = await self._session(side, paused)
+            if tried and self.contract_problem and paused is None and self._vehicle.sees_digital_duty:
+                continue
             if paused is None or self._vehicle.outlet is None:
                 return
             await self._clock.sleep(self.plan.pause_s)
@@ -127,6 +142,12 @@ class Communication:
 
     # a session
 
+    def _choose(self, side: EvccSide) -> None:
+        """What this session pays with. Raises RigError."""
+        side.choice = choice = choose(self.setup, self.plan, self._clock.now(), failed=self.contract_problem)
+        emaid = choice.contract.emaid if choice.contract is not None else ""
+        self._trace("evcc.payment", payment=choice.payment, emaid=emaid, action=choice.action, why=choice.why)
+
     async def _session(self, side: EvccSide, paused: v2g.PausedSession | None) -> v2g.PausedSession | None:
         """One session to its end; the paused one, when it is to go on later."""
         setup, vehicle = self.setup, self._vehicle
@@ -136,7 +157,7 @@ class Communication:
         def make(connection: Connection, now: float) -> Evcc:
             return Evcc(side, now=now, tls=connection.is_tls, settings=setup.machine, paused=paused, hook=hook)
 
-        count = len(self.outcomes)
+        count, self._installing = len(self.outcomes), ""
         try:
             self.connection = await connect(
                 setup.link, settings, make, self._take, wish=setup.tls_wish, tls=setup.tls, sdp_port=setup.sdp_port()
@@ -162,7 +183,10 @@ class Communication:
             return None
         ended = self.outcomes[-1]
         if ended.outcome not in ("terminated", "paused"):
-            self._fail(ended.reason)
+            if self._installing:
+                self._no_contract(ended.reason)
+            else:
+                self._fail(ended.reason)
         return ended.paused
 
     async def _watch_plug(self, connection: Connection) -> None:
@@ -192,19 +216,41 @@ class Communication:
                 vehicle.cease()
             case v2g.StateChanged(old=old) if self.setup.dc and old == HALT:
                 vehicle.close_inlet(False)
-            case v2g.ContractInstalled(emaid, certificates, key):
-                self._installed = _credentials(emaid, certificates, key)
+            case v2g.StateChanged(new=new) if new in CERTIFICATE_REQUESTS:
+                self._installing = new
+            case v2g.ContractInstalled():
+                self._keep(event)
             case v2g.Ended():
                 self.outcomes.append(event)
+
+    def _keep(self, event: v2g.ContractInstalled) -> None:
+        """A contract has come: into the store; when that fails, it lasts as long as the vehicle."""
+        emaid, certificates = event.emaid, event.certificates
+        credentials = ContractCredentials(emaid, certificates, signer(event.key), agreement(event.key))
+        self._installing = ""
+        try:
+            self.setup.store.add_contract(certificates, event.key, emaid)
+        except (RigError, PeerError) as error:
+            self.setup = replace(self.setup, contract=credentials)
+            self._trace("evcc.contract", emaid=emaid, problem=f"not kept: {error}")
+        else:
+            self.setup = replace(self.setup, contract=None)
+            self._trace("evcc.contract", emaid=emaid, problem="")
+        if self._side is not None:
+            self._side.choice = replace(self._side.choice, contract=credentials, action="")
+
+    def _no_contract(self, why: str) -> None:
+        """Nothing was installed or updated: all is as it was."""
+        self.contract_problem = f"{self._installing}: {why}"
+        self._trace("evcc.contract", emaid="", problem=self.contract_problem)
 
     def _fail(self, why: str) -> None:
         self.problem = why
         self._failed.set()
-        self._tracer(TraceEvent(self._clock.monotonic(), "session", "evcc.failed", self._vehicle.name, {"why": why}))
+        self._trace("evcc.failed", why=why)
 
-
-def _credentials(emaid: str, certificates: tuple[bytes, ...], key: object) -> ContractCredentials:
-    return ContractCredentials(emaid, certificates, signer(key), agreement(key))  # type: ignore[arg-type]
+    def _trace(self, kind: str, **data: str) -> None:
+        self._tracer(TraceEvent(self._clock.monotonic(), "session", kind, self._vehicle.name, data))
 
 
 def _offered_a(message: object, phases: int, *, dc: bool) -> float:

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-from ports.errors import RigError
+from firmware_sim.vehicle.certificate_store import CertificateStore, read_private_key
 from ports.faults import FaultHook, no_fault
 from v2g import sdp
 from v2g.certificates import common_name
@@ -28,11 +24,16 @@ PACE = EvccSettings(current=0.5)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What happens while charging, in seconds from the first current; None: nothing. pause_s: how long it sleeps."""
+    """What happens in a session.
+
+    pause_after_s, renegotiate_after_s: seconds from the first current; None: never. pause_s: how long it sleeps.
+    certificate_action: "install", "update" or "" (nothing) about the contract; None: as it needs.
+    """
 
     pause_after_s: float | None = None
     pause_s: float = 60.0
     renegotiate_after_s: float | None = None
+    certificate_action: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,10 @@ class EvccSetup:
     """link: the interface that leads to the cable; sdp_port: asked for when a session begins.
 
     protocols: "iso2", "din", best first. payment: "ExternalPayment" or "Contract". dc: through the DC pins.
+    fallback: it pays in the other way where it cannot pay so: not offered, no valid contract, installation failed.
+    store: its roots, provisioning certificate and contracts. emaid: the contract that it prefers.
+    update_before_s: a contract that ends so soon is updated, where the station can.
+    contract: shown whatever its validity, as long as no other one was installed. provisioning: instead of the store's.
     departure_s: seconds until the driver leaves. machine: the pace of its requests.
     hook: where a rig may break messages; asked for each session.
     """
@@ -49,10 +54,14 @@ class EvccSetup:
     evcc_id: bytes = bytes.fromhex("020000000001")
     protocols: tuple[str, ...] = ("iso2",)
     payment: str = "ExternalPayment"
+    fallback: bool = True
     dc: bool = False
     departure_s: int | None = None
     tls_wish: TlsWish = TlsWish.OFF
     tls: VehicleTls | None = None
+    store: CertificateStore = field(default_factory=CertificateStore, repr=False)
+    emaid: str = ""
+    update_before_s: float = 14 * 86400.0
     contract: ContractCredentials | None = field(default=None, repr=False)
     provisioning: ProvisioningCredentials | None = field(default=None, repr=False)
     machine: EvccSettings = PACE
@@ -63,7 +72,7 @@ class EvccSetup:
 def read_contract_files(chain: Path, key: Path, password: str | None = None) -> ContractCredentials:
     """A contract from PEM files: certificate, then its sub-CAs; and its private key. Raises RigError."""
     certificates = read_certificates(chain)
-    private = _key(key, password)
+    private = read_private_key(key, password)
     return ContractCredentials(
         common_name(certificates[0]), tuple(one.dump() for one in certificates), signer(private), agreement(private)
     )
@@ -71,14 +80,5 @@ def read_contract_files(chain: Path, key: Path, password: str | None = None) -> 
 
 def read_provisioning_files(certificate: Path, key: Path, password: str | None = None) -> ProvisioningCredentials:
     """An OEM provisioning certificate and its private key from PEM files. Raises RigError."""
-    private = _key(key, password)
+    private = read_private_key(key, password)
     return ProvisioningCredentials(read_certificates(certificate)[0].dump(), signer(private), agreement(private))
-
-
-def _key(path: Path, password: str | None) -> Any:
-    try:
-        return load_pem_private_key(path.read_bytes(), password.encode() if password else None)
-    except OSError as error:
-        raise RigError(f"{path}: {error.strerror}") from error
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise RigError(f"{path}: no private key that can be read: {error}") from error

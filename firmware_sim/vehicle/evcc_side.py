@@ -8,11 +8,14 @@ from typing import Any
 
 from firmware_sim.duty import MIN_A
 from firmware_sim.energy_counter import to_wh
+from firmware_sim.vehicle.certificate_store import root_ids
+from firmware_sim.vehicle.contract_choice import Choice
 from firmware_sim.vehicle.evcc_setup import EvccSetup, Plan
 from firmware_sim.vehicle.simulated import SimulatedVehicle
 from firmware_sim.vehicle.transitions import Phase
 from firmware_sim.vehicle.wish import inlet_energy_left
 from ports.clock import Clock
+from v2g.link.tls_settings import read_certificates
 from v2g.session.vehicle_side import (
     CHARGE,
     PAUSE,
@@ -26,10 +29,14 @@ from v2g.session.vehicle_side import (
 
 
 class EvccSide:
-    """One plugging-in of one vehicle; it outlives a pause. contract: the newest one."""
+    """One plugging-in of one vehicle; it outlives a pause. choice: what it pays with; set before each session.
+
+    Raises RigError when the files of its roots cannot be read.
+    """
 
     def __init__(self, vehicle: SimulatedVehicle, setup: EvccSetup, plan: Plan, clock: Clock) -> None:
-        self.contract: ContractCredentials | None = setup.contract
+        self.choice = Choice(setup.payment, setup.contract)
+        self._roots = _roots(setup)
         self._vehicle = vehicle
         self._setup = setup
         self._plan = plan
@@ -64,7 +71,15 @@ class EvccSide:
 
     @property
     def payment(self) -> str:
-        return self._setup.payment
+        return self.choice.payment
+
+    @property
+    def fallback(self) -> bool:
+        return self._setup.fallback
+
+    @property
+    def contract(self) -> ContractCredentials | None:
+        return self.choice.contract
 
     @property
     def mode(self) -> str:
@@ -74,11 +89,11 @@ class EvccSide:
 
     @property
     def provisioning(self) -> ProvisioningCredentials | None:
-        return self._setup.provisioning
+        return self._setup.provisioning or self._setup.store.provisioning
 
     @property
     def certificate_action(self) -> str:
-        return "install" if self.contract is None and self._setup.provisioning is not None else ""
+        return self.choice.action
 
     @property
     def services(self) -> tuple[tuple[int, int | None], ...]:
@@ -86,11 +101,11 @@ class EvccSide:
 
     @property
     def root_ids(self) -> tuple[tuple[str, int], ...]:
-        return (("CN=V2GRootCA", 1),)
+        return root_ids(self._roots)
 
     @property
     def v2g_roots(self) -> Iterable[Any] | None:
-        return None
+        return self._roots or None
 
     @property
     def civil_time(self) -> datetime | None:
@@ -163,3 +178,9 @@ class EvccSide:
     @property
     def welding_checked(self) -> bool:
         return True
+
+
+def _roots(setup: EvccSetup) -> tuple[Any, ...]:
+    """V2G roots of the store; without any, those that TLS trusts."""
+    files = setup.tls.roots if setup.tls is not None else ()
+    return setup.store.roots or tuple(root for path in files for root in read_certificates(path))
