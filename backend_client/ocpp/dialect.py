@@ -1,0 +1,67 @@
+"""What a version of OCPP offers to the link, whatever its messages are called."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from backend_client.ocpp.frames import Payload
+from backend_client.ocpp.record_facts import RecordFacts
+from ports.authorisation import Authorisation, AuthorisationRequest
+from ports.station import ConnectorNews, StationIdentity
+
+NAMESPACE = uuid.UUID("6f1b9c0e-6d0f-5b3a-9c55-0a9a3d0f6f7e")  # of our message and transaction ids
+
+
+class Caller(Protocol):
+    """Sends one request of ours and returns its answer, both held to their schemas."""
+
+    async def __call__(self, action: str, payload: Payload, message_id: str = "") -> Payload:
+        """message_id: "" = a new one. Raises PeerError or RigError."""
+
+
+@dataclass(frozen=True, slots=True)
+class BootAnswer:
+    """status: Accepted, Pending, Rejected. interval_s: of heartbeats, or before the next attempt."""
+
+    status: str
+    interval_s: float
+    current_time: str
+
+
+Handler = Callable[[Payload], Awaitable[Mapping[str, Any]]]
+
+
+class Dialect(Protocol):
+    """One version's messages."""
+
+    async def boot(self, identity: StationIdentity, reason: str) -> BootAnswer:
+        """BootNotification."""
+
+    async def heartbeat(self) -> str:
+        """Returns the time of the CSMS."""
+
+    def connector_status(self, news: ConnectorNews) -> dict[str, Any]:
+        """StatusNotification without its time: what is told again only when it has changed."""
+
+    async def notify(self, status: Payload, now: str) -> None:
+        """StatusNotification."""
+
+    async def security_event(self, kind: str, now: str, detail: str) -> None:
+        """SecurityEventNotification."""
+
+    async def deliver(self, facts: RecordFacts, *, offline: bool) -> bool:
+        """All messages about one record; False when the CSMS says that its user may not charge (any more)."""
+
+    async def authorise(self, request: AuthorisationRequest) -> Authorisation:
+        """Authorize."""
+
+    async def plug_and_charge(self, action: str, payload: Payload) -> Payload:
+        """A message for ISO 15118 with the body of 2.0.1, in the version's own wrapping."""
+
+
+def message_id(record_id: str, kind: str) -> str:
+    """The same for every repetition, also after a restart."""
+    return str(uuid.uuid5(NAMESPACE, f"{record_id}/{kind}"))
