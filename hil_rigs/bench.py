@@ -30,7 +30,7 @@ from hil_rigs.wiring.cpo import Backends, build_backends
 from hil_rigs.wiring.metering import Metering, build_metering
 from hil_rigs.wiring.plant import build_plant
 from hil_rigs.wiring.pools import Pools, build_pools
-from hil_rigs.wiring.run_pki import RunPki, prepare_pki
+from hil_rigs.wiring.run_pki import RunPki, prepare_pki, write_public
 from hil_rigs.wiring.signing import build_signer
 from hil_rigs.wiring.v2g_link import Link, build_links, build_vehicles, secc_setup, tracer_of
 from ocmf.terms import IdType
@@ -96,6 +96,7 @@ async def open_bench(
         stack.push_async_callback(signer.close)
         pools = await build_pools(rig, private, clock, tracer, stack)
         pki = await prepare_pki(rig, private, clock, pools)
+        write_public(pki, folder)
         await order_contracts(rig, pools, pki, clock, tracer)
         backends = await build_backends(rig, folder, private, clock, tracer, stack, hooks)
         await _register_keys(rig, backends, metering, signer)

@@ -14,6 +14,8 @@ from hil_rigs.reality import Where, reality
 from hil_rigs.resources import (
     ChargerResource,
     MeterResource,
+    MoResource,
+    OemResource,
     PcscReaderResource,
     Pkcs11Resource,
     SerialReaderResource,
@@ -241,6 +243,7 @@ _OCTETS = {"ISO14443": (4, 7, 10), "ISO15693": (8,)}  # UID: single, double, tri
 def rarely_meant(rig: Rig) -> Iterator[Finding]:
     """What is allowed and may be a mistake: resources that nobody uses, identifications that nobody accepts."""
     used = {name for _, name, _ in names(rig)}
+    used |= {name for name, one in rig.resources.items() if isinstance(one, MoResource | OemResource) and one.pools}
     for name in rig.resources:
         if name not in used:
             yield ("resources", name), "nobody uses it"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from backends.pki.authorities import CertificateAuthorities, Issued, Order
 from backends.pki.build_realm import build_realm
-from backends.pki.export import export_plain, newest_of_realm
+from backends.pki.export import export_plain, newest_of_realm, write
 from backends.pki.folder import Settings, create_folder, open_folder
 from hil_rigs.plug_and_charge_checks import AUTO
 from hil_rigs.resources import VehicleResource
@@ -96,3 +96,11 @@ def _vehicle_orders(vehicle: VehicleResource, authorities: CertificateAuthoritie
             Order(realm=realm, kind="contract", common_name=vehicle.emaid, valid_to=ends, bad=vehicle.bad_contract)
         )
     return orders
+
+
+def write_public(pki: RunPki, folder: Path) -> None:
+    """What others need to check signatures of the run: certificates/roots.pem and sub-cas.pem."""
+    for name, pattern in (("roots.pem", "*-root.pem"), ("sub-cas.pem", "*-sub?.pem")):
+        files = sorted(pki.common.glob(pattern))
+        if files:
+            write(folder / "certificates" / name, b"".join(path.read_bytes() for path in files))
