@@ -1,0 +1,106 @@
+"""What the CPO finds out about a contract certificate before it asks anybody: name, dates, chain, revocation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from asn1crypto.x509 import Certificate  # type: ignore[import-untyped]
+
+from backend_client.opcp import OpcpClient
+from backends.operators.cpo.certificate_status import CertificateId, StatusDesk
+from backends.pki.revocation import Policy, RevocationRules, Status
+from backends.pools.certificates import Chain, read_certificate
+from backends.pools.trust import RevocationCheck, Trust
+from backends.refusals import Refusal, Refused
+from ports.authorisation import ContractStatus
+from ports.clock import Clock
+from ports.errors import PlugbenchError
+from v2g.certificate_profiles import Role
+from v2g.certificates import CertificateError, common_name, load, load_all
+from v2g.identifiers import same
+
+ROOTS_KEPT_S = 3600.0  # the pools cleanse their roots daily
+MAX_CHAIN = 4  # ISO 15118-2 V2G2-876: leaf and at most two sub-CAs; a root that came along is tolerated
+
+_STATUS = {
+    Refusal.CERTIFICATE_EXPIRED: ContractStatus.CERTIFICATE_EXPIRED,
+    Refusal.CERTIFICATE_NOT_YET_VALID: ContractStatus.CERTIFICATE_EXPIRED,  # OCPP has no word of its own for it
+    Refusal.CERTIFICATE_REVOKED: ContractStatus.CERTIFICATE_REVOKED,
+    Refusal.STATUS_UNKNOWN: ContractStatus.CERT_CHAIN_ERROR,
+}
+
+
+class ContractRefused(Exception):
+    """The certificate is not good: status for the station, text for people."""
+
+    def __init__(self, status: ContractStatus, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class ContractRoots:
+    """The roots below which contracts are trusted: our own and those of the pools, asked now and then."""
+
+    def __init__(self, own: Sequence[bytes], pools: OpcpClient | None, clock: Clock) -> None:
+        """own: DER."""
+        self._own = [load(der) for der in own]
+        self._pools = pools
+        self._clock = clock
+        self._kept: list[Certificate] = []
+        self._until = float("-inf")
+
+    async def __call__(self) -> Sequence[Certificate]:
+        """All of them; those of the last answer when the pools do not answer now."""
+        if self._pools is not None and self._clock.monotonic() >= self._until:
+            try:
+                found = [*await self._pools.roots("mo"), *await self._pools.roots("v2g")]
+                self._kept = [load(root.certificate) for root in found]
+            except (PlugbenchError, ValueError):  # ValueError: no base64
+                return [*self._own, *self._kept]
+            self._until = self._clock.monotonic() + ROOTS_KEPT_S
+        return [*self._own, *self._kept]
+
+
+class ContractCheck:
+    """Checks chains and hashes of chains."""
+
+    def __init__(
+        self, roots: ContractRoots, revocation: RevocationCheck, desk: StatusDesk, rules: RevocationRules, clock: Clock
+    ) -> None:
+        """revocation: for whole certificates; desk: asks responders about hashes."""
+        self._roots = roots
+        self._trust = Trust(clock, revocation)
+        self._desk = desk
+        self._rules = rules
+
+    async def chain(self, emaid: str, pem: str) -> tuple[bytes, ...]:
+        """DER of a contract's chain, leaf first, when it may be used. Raises ContractRefused."""
+        try:
+            certificates = load_all(pem.encode())
+        except CertificateError as error:
+            raise ContractRefused(ContractStatus.CERT_CHAIN_ERROR, str(error)[:300]) from None
+        leaf, *others = certificates
+        if len(certificates) > MAX_CHAIN:
+            raise ContractRefused(ContractStatus.CERT_CHAIN_ERROR, f"{len(certificates)} certificates in one chain")
+        if not same(common_name(leaf), emaid):
+            text = f"idToken is {emaid!r}, the certificate is of {common_name(leaf)!r}"
+            raise ContractRefused(ContractStatus.NO_CERTIFICATE_AVAILABLE, text)
+        sub_cas = tuple(one for one in others if one.subject != one.issuer)
+        try:
+            for one in certificates:
+                read_certificate(one.dump(), "contract certificate")
+            await self._trust.check(Chain(leaf, sub_cas, Role.CONTRACT, "contract certificate"), await self._roots())
+        except Refused as error:
+            status = _STATUS.get(error.reason, ContractStatus.CERT_CHAIN_ERROR)
+            raise ContractRefused(status, str(error)) from None
+        return tuple(one.dump() for one in (leaf, *sub_cas))
+
+    async def hashes(self, asked: Sequence[CertificateId]) -> None:
+        """Ask about every certificate of a chain by its hashes. Raises ContractRefused."""
+        known = await self._roots()
+        for one in asked:
+            status, why = await self._desk.status(one, known)
+            if status is Status.REVOKED:
+                raise ContractRefused(ContractStatus.CERTIFICATE_REVOKED, why)
+            if status is Status.UNKNOWN and self._rules.policy is Policy.HARD:
+                raise ContractRefused(ContractStatus.CERT_CHAIN_ERROR, f"status unknown: {why}")

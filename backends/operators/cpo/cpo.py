@@ -1,0 +1,159 @@
+"""A charge point operator, brought up: the end of OCPP, the ledger, the outbox, the operator's API."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from backend_client.opcp import OpcpClient
+from backends.cpo_receiver import CpoReceiver
+from backends.guarded_http import GuardedHttp
+from backends.operators.cpo.authorisation import AuthorisationDesk
+from backends.operators.cpo.certificate_status import StatusDesk
+from backends.operators.cpo.contract_check import ContractCheck, ContractRoots
+from backends.operators.cpo.contract_requests import ContractDesk
+from backends.operators.cpo.csms import Csms
+from backends.operators.cpo.dispatch import dispatcher
+from backends.operators.cpo.enrolment import V2G, Enroller, EnrolmentDesk, PoolEnroller
+from backends.operators.cpo.faults import CsmsFaults, NoCsmsFaults
+from backends.operators.cpo.frames import Version
+from backends.operators.cpo.link import Socket, StationLink
+from backends.operators.cpo.outbox import Outbox
+from backends.operators.cpo.server import REPLACED, Admitted, StationServer
+from backends.operators.cpo.settings import CpoSettings
+from backends.operators.cpo.station_access import StationAccess
+from backends.operators.cpo.stations import StationBook
+from backends.operators.cpo.tables import prepare
+from backends.operators.cpo.transactions import Transactions
+from backends.pki.revocation import RevocationChecker
+from backends.pools.revocation import AskedRevocation
+from backends.store.database import Database
+from ports.authorisation import Authoriser
+from ports.charge_detail import ChargeDetailSink
+from ports.clock import Clock
+from ports.trace import Tracer, no_trace
+
+
+@dataclass(slots=True)
+class RunningCpo:
+    """What runs. urls: that stations append their identity to, one per listener."""
+
+    urls: Sequence[str]
+    csms: Csms
+    outbox: Outbox
+    _server: StationServer = field(repr=False)
+    _delivery: asyncio.Task[None] = field(repr=False)
+    _http: GuardedHttp = field(repr=False)
+
+    @property
+    def url(self) -> str:
+        """Of the first listener."""
+        return self.urls[0]
+
+    async def disconnect(self, station: str = "") -> None:
+        """Close the connection of a station, of all without one."""
+        for link in [link for name, link in self.csms.links.items() if station in {"", name}]:
+            await link.close()
+
+    async def close(self) -> None:
+        """Let nobody in, end the connections and the deliveries; the database stays open. Harmless when closed."""
+        await self._server.close()
+        for task in (self._delivery, *self.csms.tasks):
+            task.cancel()
+        for task in (self._delivery, *self.csms.tasks):
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self._http.close()
+
+
+async def serve_cpo(
+    settings: CpoSettings,
+    database: Database,
+    clock: Clock,
+    *,
+    authorisers: Sequence[Authoriser] = (),
+    contracts: OpcpClient | None = None,
+    sinks: Mapping[str, ChargeDetailSink] | None = None,
+    enrollers: Mapping[str, Enroller] | None = None,
+    faults: CsmsFaults | None = None,
+    tracer: Tracer = no_trace,
+    random: Random | None = None,
+) -> RunningCpo:
+    """Bring a CPO up.
+
+    database: any; the CPO's tables are made where they are missing. authorisers: asked in this order until one knows
+    the identification. contracts: client of the pools, with the role CPO. sinks: who gets charge details, by name; the
+    names are kept, so they stay the same from start to start. enrollers: by use, over those of the pools.
+    faults: for tests. random: of message ids and pauses. Raises RigError, StoreError.
+    """
+    drawn = random or Random()  # noqa: S311 - ids and pauses, not keys
+    takers = dict(sinks or {})
+    await database.write(prepare)
+    http = GuardedHttp(allowed=settings.networks)
+    book = StationBook(database, clock)
+    access = StationAccess(settings.accounts(), book, clock, strangers=settings.strangers)
+    outbox = Outbox(database, takers, clock, drawn, name=settings.name, tracer=tracer)
+    transactions = Transactions(
+        database,
+        CpoReceiver(database, clock, tracer=tracer),
+        clock,
+        name=settings.name,
+        sinks=list(takers),
+        account=access.account,
+        on_billed=outbox.wake,
+        tracer=tracer,
+    )
+    status = StatusDesk(http, settings.revocation, clock)
+    revocation = AskedRevocation(RevocationChecker(http=http, rules=settings.revocation), clock)
+    roots = ContractRoots(settings.contract_roots, contracts, clock)
+    check = ContractCheck(roots, revocation, status, settings.revocation, clock)
+    issuing = ({V2G: PoolEnroller(contracts)} if contracts else {}) | dict(enrollers or {})
+    csms = Csms(
+        settings=settings,
+        clock=clock,
+        access=access,
+        stations=book,
+        transactions=transactions,
+        authorisation=AuthorisationDesk(authorisers, check, clock, settings.name, tracer),
+        contracts=ContractDesk(contracts, clock, settings.name, tracer, settings.contract_deadline_s),
+        certificate_status=status,
+        enrolment=EnrolmentDesk(issuing, clock, settings.name, tracer),
+    )
+    hook = faults or NoCsmsFaults()
+    handle = dispatcher(csms, hook)
+
+    def connect(socket: Socket, admitted: Admitted, version: Version) -> StationLink:
+        return StationLink(
+            socket,
+            admitted.station,
+            version,
+            handle,
+            clock,
+            name=settings.name,
+            random=drawn,
+            call_timeout_s=settings.call_timeout_s,
+            tracer=tracer,
+        )
+
+    async def run(link: StationLink, admitted: Admitted) -> None:
+        before = csms.links.get(link.station)
+        csms.links[link.station] = link
+        if before is not None:  # the station has come back before its old connection was found to be dead
+            csms.start(before.close(REPLACED, "connected again"))
+        try:
+            await book.connected(link.station, link.version.value, admitted.profile)
+            await link.run()
+        finally:
+            if csms.links.get(link.station) is link:
+                del csms.links[link.station]
+
+    server = StationServer(access, connect, run, clock, name=settings.name, faults=hook, tracer=tracer)
+    try:
+        await server.listen(settings.listeners)
+    except BaseException:
+        await http.close()
+        raise
+    return RunningCpo(server.urls, csms, outbox, server, asyncio.create_task(outbox.run()), http)
