@@ -1,0 +1,1 @@
+"""The mobility operator: contracts, customers, authorisation, checked charge details, bills, an app."""

@@ -1,0 +1,1 @@
+"""The vehicle manufacturer: provisioning certificates, webhooks, contracts over the air."""
