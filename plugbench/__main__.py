@@ -14,12 +14,14 @@ EXIT_CODES = "exit codes: 0 pass, 1 fail, 2 usage or rig error, 3 inconclusive"
 
 # Each module is imported only when its command is asked for.
 COMMANDS: dict[str, str] = {
-    "run": "run the sessions of a rig file and check every record",
+    "run": "run the sessions of a rig file, or scenarios, and check every record",
     "rig": "check a rig file, say what is real and what is simulated",
+    "faults": "list what a scenario can break on purpose",
     "meter": "read a meter, simulate one, find its settings",
     "hsm": "make and list token keys, sign, show the public key",
     "verify": "check signed records: .ocmf, SAFE XML, a run's folder",
     "evidence": "check again what a run left: hashes, signatures, pages, verdict",
+    "replay": "run again what evidence says was run, and compare",
     "pki": "build a test PKI; issue, revoke, show, export certificates",
     "v2g": "decode, encode and compare ISO 15118 and DIN 70121 messages and captures",
     "secc": "play the charging station (SECC) for a real or foreign vehicle",

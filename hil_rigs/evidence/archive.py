@@ -69,7 +69,8 @@ class Entry:
 
 def write_archive(target: BinaryIO, files: Iterable[tuple[str, BinaryIO]]) -> None:
     """Write files (name, content at its beginning) in this order. Raises RigError: too large; BadNameError."""
-    at, entries = 0, []
+    entries: list[Entry] = []
+    at = 0
     for name, content in files:
         crc = size = 0
         while chunk := content.read(CHUNK):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import re
 import subprocess
@@ -42,7 +43,8 @@ def _commit() -> str:
     commit = _git("rev-parse", "HEAD")
     if not commit:
         return ""
-    return f"{commit}+changes" if _git("status", "--porcelain", "--untracked-files=no") else commit
+    changes = _git("diff", "HEAD")
+    return f"{commit}+{hashlib.sha256(changes.encode()).hexdigest()[:12]}" if changes else commit
 
 
 def _git(*words: str) -> str:
@@ -50,7 +52,7 @@ def _git(*words: str) -> str:
         return ""
     command = ["git", "-C", str(_ROOT), "--no-optional-locks", *words]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_S, check=True)  # noqa: S603 - fixed words
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_GIT_S, check=True)  # noqa: S603 - fixed words
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip()

@@ -115,7 +115,7 @@ def test_what_was_rewritten_and_sealed_again_is_found(
 
 def test_what_is_no_event_is_not_sealed(folder: Path) -> None:
     edit(folder / "events.jsonl", '{"at"', '{"when"')
-    with pytest.raises(EventError, match="events.jsonl, line 1"):
+    with pytest.raises(EventError, match=r"events\.jsonl, line 1"):
         reseal(folder)
 
 

@@ -1,0 +1,104 @@
+"""Run a rig into a folder of evidence, and say whether another run was the same."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import zip_longest
+from pathlib import Path
+
+from hil_rigs.evidence.event_hash import EVENTS, MAX_LINE, Event, canonical, decode_event
+from hil_rigs.evidence.finish import finish
+from hil_rigs.evidence.seal import Sealed
+from hil_rigs.evidence.source import FolderSource, Source, lines_of
+from hil_rigs.rig_file import RigFile
+from hil_rigs.run import RunOutcome, run_rig
+from hil_rigs.run_folder import write_records, write_report
+from hil_rigs.trace_file import TraceFile
+from ports.trace import TraceEvent
+
+MILESTONES: dict[str, tuple[str, ...]] = {
+    "pilot.state": ("state", "pwm"),
+    "power.contactor": ("closed",),
+    "session.state": ("state",),
+    "session.authorised": ("id_type", "level"),
+    "session.refused": ("why",),
+    "session.fault": ("why",),
+    "secc.session": ("outcome", "resumed"),
+    "v2g.StateChanged": ("old", "new"),
+    "tls.established": ("version", "cipher"),
+    "evcc.failed": ("why",),
+}
+"""What happens in the same order in every run in real time, where readings come a little sooner or later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first difference between two runs. place: where; recorded, again: both sides, "" where there is nothing."""
+
+    place: str
+    recorded: str
+    again: str
+
+
+def run_into(
+    rig_file: RigFile,
+    octets: bytes,
+    folder: Path,
+    started: datetime,
+    listeners: list[Callable[[TraceEvent], None]],
+    say: Callable[[str], None],
+) -> tuple[RunOutcome, Sealed]:
+    """Run a rig and leave its evidence. octets: of the rig file. started: civil time of the machine.
+
+    Raises RigError when the rig does not come up.
+    """
+    with TraceFile(folder / EVENTS, listeners) as tracer:
+        outcome = run_rig(rig_file, folder, tracer, say)
+    (folder / "rig.yaml").write_bytes(octets)
+    write_records(folder, outcome.records, outcome.public_key)
+    write_report(folder, outcome.result)
+    return outcome, finish(folder, outcome, started)
+
+
+def events_of(source: Source) -> Iterator[Event]:
+    """The events of evidence, in order. Raises EventError."""
+    for number, line in enumerate(lines_of(source, EVENTS, MAX_LINE), start=1):
+        yield decode_event(line, number)
+
+
+def first_difference(recorded: Iterable[Event], again: Iterable[Event]) -> Difference | None:
+    """The first event that is not the same, as both are hashed; None when all are."""
+    for number, (one, other) in enumerate(zip_longest(recorded, again), start=1):
+        before, after = (b"" if event is None else canonical(event) for event in (one, other))
+        if before != after:
+            return Difference(f"event {number}", before.decode(), after.decode())
+    return None
+
+
+def first_other_order(recorded: Iterable[Event], again: Iterable[Event]) -> Difference | None:
+    """The first milestone that differs, of each source and kind; None when they come in the same order."""
+    before, after = _milestones(recorded), _milestones(again)
+    for source, kind in sorted({*before, *after}):
+        pairs = zip_longest(before.get((source, kind), []), after.get((source, kind), []), fillvalue="")
+        for number, (one, other) in enumerate(pairs, start=1):
+            if one != other:
+                return Difference(f"{kind} {number} of {source}", one, other)
+    return None
+
+
+def compare(recorded: Source, folder: Path, *, repeats: bool) -> Difference | None:
+    """Recorded evidence and the folder of another run: every event in virtual time, else the order of milestones."""
+    judge = first_difference if repeats else first_other_order
+    return judge(events_of(recorded), events_of(FolderSource(folder)))
+
+
+def _milestones(events: Iterable[Event]) -> dict[tuple[str, str], list[str]]:
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for event in events:
+        if event.kind in MILESTONES:
+            values = [f"{name} {event.data[name]}" for name in MILESTONES[event.kind] if name in event.data]
+            found[event.source, event.kind].append(", ".join(values))
+    return found
