@@ -58,7 +58,7 @@ def _without_page(bench: Breakable, values: Values) -> None:
 
 
 def _deaf_to_pilot(bench: Breakable, _values: Values) -> None:
-    for connector in bench.bench.controller.connectors.values():
+    for connector in bench.bench.controller.by_name.values():
         machine = connector.machine
 
         def deaf(pilot: Any, machine: Any = machine) -> Any:
@@ -68,7 +68,7 @@ def _deaf_to_pilot(bench: Breakable, _values: Values) -> None:
 
 
 def _stuck_driver(bench: Breakable, _values: Values) -> None:
-    for connector in bench.bench.controller.connectors.values():
+    for connector in bench.bench.controller.by_name.values():
         reader, first = connector.reader, list[Any]()
 
         async def stuck(*arguments: Any, reader: Any = reader, first: list[Any] = first, **more: Any) -> Any:

@@ -24,7 +24,9 @@ def junit(results: Sequence[ScenarioResult]) -> str:
         suite = ElementTree.SubElement(root, "testsuite", name=_name(result), time=f"{result.virtual_s:.3f}")
         counts = dict.fromkeys(("failure", "error", "skipped"), 0)
         for case, verdict, expected, observed, where in _cases(result):
-            element = ElementTree.SubElement(suite, "testcase", classname=_name(result), name=_text(f"{case}: {expected}"))
+            element = ElementTree.SubElement(
+                suite, "testcase", classname=_name(result), name=_text(f"{case}: {expected}")
+            )
             kind = _ELEMENT.get(verdict)
             if kind is not None:
                 counts[kind] += 1

@@ -189,7 +189,7 @@ class _Run:
             vehicle.unplug()
         try:
             async with asyncio.timeout(SETTLE_S):
-                for name in bench.controller.connectors:
+                for name in bench.controller.by_name:
                     await bench.controller.wait_for(name, State.AVAILABLE, State.FAULTED)
                 await asyncio.gather(*(asyncio.shield(pending.signed) for pending in bench.journal.unsigned()))
                 await bench.forwarder.drained()

@@ -102,7 +102,7 @@ class Actor:
     async def card(self, step: said.Card) -> None:
         # the gateway traces a refusal as session.refused: the scenario says whether that is right
         with contextlib.suppress(RefusedError):
-            await _finished(self._bench.controller.authorise(self._connector(step.connector), _token(step)))
+            await self._bench.controller.authorise(self._connector(step.connector), _token(step))
 
     async def stop(self, step: said.Stop) -> None:
         self._bench.controller.stop(self._connector(step.connector))
@@ -177,11 +177,6 @@ class Actor:
         newest = [one for one in self.observer.seen if one.channel == channel][-5:]
         seen = ", ".join(f"{one.name} at {one.at:.3f} s" for one in newest)
         return f"last seen on {channel}: {seen or 'nothing'}"
-
-
-async def _finished(result: Awaitable[object] | None) -> None:
-    if result is not None:
-        await result
 
 
 def _token(step: said.Card) -> IdToken:
