@@ -200,7 +200,7 @@ class OpcpClient:
     async def request_contract(
         self, exi: bytes, *, namespace: str = ISO2, always_exi: bool = True, deadline_s: float = STATION_S
     ) -> Sequence[InstallationAnswer]:
-        """Forward a vehicle's CertificateInstallationReq (EXI); the answers are for the vehicle as they are.
+        """Forward a vehicle's CertificateInstallationReq or CertificateUpdateReq (EXI); answers are for it as they are.
 
         A refusal in EXI is an answer, too (`available` is False). Never repeated once it may have arrived.
         """

@@ -38,6 +38,7 @@ class Refusal(StrEnum):
     ANSWER_TOO_LARGE = "answer too large for a station"
     MO_CA = "MO CA cannot issue"
     NOTHING_FOR_VEHICLE = "no contract for the vehicle"
+    NOT_RENEWED_HERE = "contract of another PKI, or not the vehicle's newest"
     NO_COMMON_ROOT = "no contract signed below a root that the vehicle knows"
     REQUEST_FORMAT = "installation request format"
     REQUEST_SIGNATURE = "installation request signature"

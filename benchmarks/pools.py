@@ -315,7 +315,6 @@ def _contract_row(number: int) -> dict[str, object]:
         "is_default": True,
         "created": 0,
         "sequence": 1,
-        "issued_here": False,
         "owner": "bench",
     }
 

@@ -54,7 +54,7 @@ MODULES: Mapping[str, Callable[[Services], list[BaseRoute]]] = MappingProxyType(
         "rcp": lambda services: [*root_routes(services.api, services.roots)],
         "pcp": lambda services: [*provisioning_routes(services.api, services.provisioning)],
         "cps": lambda services: [*signing_routes(services.api, services.signing)],
-        "ccp": lambda services: [*contract_routes(services.api, services.contracts)],
+        "ccp": lambda services: [*contract_routes(services.api, services.contracts, services.updates)],
         "webhooks": lambda services: [*webhook_routes(services.api, services.webhooks)],
         "est": _est,
         "ocsp": _ocsp,

@@ -16,6 +16,7 @@ from backends.opcp.fields import MAX_CERTIFICATE, base64_text, timestamp
 from backends.pools.certificates import read_certificate, seconds
 from backends.pools.contract_pool import CONTRACT, ContractPool, Delivery
 from backends.pools.contract_rows import Signed
+from backends.pools.contract_update import ContractUpdates
 from backends.pools.editions import edition
 from backends.pools.identifiers import emaid_key, pcid_key
 from backends.pools.installation import MAX_OCTETS, read_request, refusal, session_id_of
@@ -112,7 +113,7 @@ def octets_of(text: str, reason: Refusal, limit: int) -> bytes:
         raise Refused(reason, f"not base64: {error}", received=text[:MAX_CERTIFICATE]) from error
 
 
-def contract_routes(api: Api, pool: ContractPool) -> list[Route]:
+def contract_routes(api: Api, pool: ContractPool, updates: ContractUpdates) -> list[Route]:
     """The routes of the contract certificate pool."""
 
     async def request(call: Call[GetSignedContractData]) -> Response:
@@ -122,6 +123,8 @@ def contract_routes(api: Api, pool: ContractPool) -> list[Route]:
         octets = octets_of(call.body.certificate_installation_req, Refusal.REQUEST_FORMAT, MAX_OCTETS * 2)
         asked = read_request(octets, namespace)
         try:
+            if asked.update_of:
+                return ccp_response([message_def(await updates.request(asked, call.principal.client_id))])
             return ccp_response([message_def(one) for one in await pool.request(asked)])
         except Refused as refused:
             if not always_exi or refused.reason is Refusal.REQUEST_FORMAT:

@@ -39,6 +39,7 @@ _REFUSALS = {
     Refusal.CONTRACT_UNKNOWN_TO_VEHICLE: Text(400, "The contract for the given EMAID not found."),  # 404 is not listed
     Refusal.NOTHING_FOR_VEHICLE: Text(404, "Contract or Vehicle not found."),
     Refusal.NO_COMMON_ROOT: Text(404, "Contract or Vehicle not found."),
+    Refusal.NOT_RENEWED_HERE: Text(404, "Contract or Vehicle not found."),
     Refusal.REQUEST_FORMAT: Text(400, "EXI format is invalid!"),
     Refusal.SESSION_ID_FORMAT: Text(
         400,
@@ -48,7 +49,7 @@ _REFUSALS = {
         400, "The OEM provisioning certificate with the given PCID is not available."
     ),
     # our own
-    Refusal.REQUEST_SIGNATURE: Text(400, "The signature of the certificateInstallationReq is not valid."),
+    Refusal.REQUEST_SIGNATURE: Text(400, "The signature of the vehicle's request is not valid."),
     Refusal.CONTRACT_DATA_FORMAT: Text(400, "The signed contract data cannot be read."),
     Refusal.CONTRACT_DATA_SIGNATURE: Text(400, "The signature of the signed contract data is not valid."),
     Refusal.CONTRACT_PERIOD: Text(400, "The given contractEnds date is not after contractBegins."),

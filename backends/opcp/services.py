@@ -17,6 +17,7 @@ from backends.pools.cascade import ContractRemoval, RevokeContracts, no_mo_ca
 from backends.pools.cleansing import Cleansing
 from backends.pools.contract_pool import ContractPool
 from backends.pools.contract_rows import no_own_certificates
+from backends.pools.contract_update import ContractUpdates
 from backends.pools.dispatcher import Dispatcher
 from backends.pools.provisioning_pool import ProvisioningPool
 from backends.pools.provisioning_service import FindSigners, MoCa, ProvisioningService, no_signers
@@ -79,6 +80,7 @@ class Services:
         self.signing = ProvisioningService(
             database, clock, self.trust, self.contracts, find_signers=find_signers, mo_ca=mo_ca
         )
+        self.updates = ContractUpdates(database, clock, self.trust, self.signing)
         self.webhooks = WebhookEndpoints(database, sealer, clock, rules)
         self.cleansing = Cleansing(database, clock, revocation, self.removal, self.dispatcher.wake)
 

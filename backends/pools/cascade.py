@@ -14,7 +14,7 @@ from backends.refusals import Refusal, Refused
 from backends.store.audit import record
 from backends.store.database import Database
 from backends.store.locks import lock
-from backends.store.schema import CONTRACTS, ROOTS, SIGNED_CONTRACTS
+from backends.store.schema import CONTRACT_CERTIFICATES, CONTRACTS, ROOTS, SIGNED_CONTRACTS
 from ports.errors import LocalError
 from v2g.certificates import load
 
@@ -87,8 +87,8 @@ class ContractRemoval:
 
 
 def _issued(connection: sa.Connection, where: sa.ColumnElement[bool]) -> list[bytes]:
-    columns = sa.select(SIGNED_CONTRACTS.c.contract_certificate).join(CONTRACTS)
-    return list(connection.scalars(columns.where(where, CONTRACTS.c.issued_here).distinct()))
+    columns = sa.select(CONTRACT_CERTIFICATES.c.certificate).join(CONTRACTS)
+    return list(connection.scalars(columns.where(where, CONTRACT_CERTIFICATES.c.issued_here)))
 
 
 def drop_contracts(

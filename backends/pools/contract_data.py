@@ -92,16 +92,27 @@ def envelope_of(namespace: str, key: SealedKey) -> Envelope:
 
 
 async def sign_contract_data(
-    data: ContractData, cps: Sequence[Certificate], sign: SignOctets, max_answer: int = 0
+    data: ContractData,
+    cps: Sequence[Certificate],
+    sign: SignOctets,
+    max_answer: int = 0,
+    *,
+    update: bool = False,
 ) -> SignedContractData:
     """Build and sign. cps: chain of the signer without its root, leaf first. max_answer: base64 characters, 0 = any.
+
+    update: the answer to a CertificateUpdateReq, which is of -2.
 
     Raises Refused: KEY_ENVELOPE, EMAID_FORMAT, CONTRACT_DATA_FORMAT (a certificate is too long for the message),
     ANSWER_TOO_LARGE.
     """
     envelope = envelope_of(data.namespace, data.key)
-    build = _iso2_message if data.namespace == ISO2 else _iso20_message
-    message = build(data, [one.dump() for one in cps], envelope)
+    octets_of_cps = [one.dump() for one in cps]
+    if data.namespace == ISO2:
+        kind = iso2.CertificateUpdateResType if update else iso2.CertificateInstallationResType
+        message = _iso2_message(data, octets_of_cps, kind)
+    else:
+        message = _iso20_message(data, octets_of_cps, envelope)
     try:
         unsigned = prepare_message(message, suite_for(_signing_key(cps[0])))
         message.Header.Signature = unsigned.complete(await sign(unsigned.octets))
@@ -188,8 +199,8 @@ def answer_of(message: Any) -> Any:
     )
 
 
-def _iso2_message(data: ContractData, cps: Sequence[bytes], _envelope: Envelope) -> Any:
-    body = iso2.CertificateInstallationResType(
+def _iso2_message(data: ContractData, cps: Sequence[bytes], kind: type[Any]) -> Any:
+    body = kind(
         ResponseCode="OK",
         SAProvisioningCertificateChain=_iso2_chain(cps),
         ContractSignatureCertChain=_iso2_chain([one.dump() for one in (data.leaf, *data.sub_cas)], "ID1"),

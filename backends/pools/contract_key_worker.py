@@ -13,8 +13,10 @@ import json
 import os
 import resource
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
@@ -30,14 +32,14 @@ ANSWER_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """public_key: DER SubjectPublicKeyInfo of the contract's key. sealed: its private half, for the vehicle only."""
+    """public_key: DER SubjectPublicKeyInfo of the contract's key. sealed: its private half, once per recipient."""
 
     public_key: bytes
-    sealed: SealedKey
+    sealed: tuple[SealedKey, ...]
 
 
-def make_key(envelope: Envelope, recipient: bytes, pcid: str, ski_octets: int) -> NewKey:
-    """Make a contract key and wrap it. recipient: DER SubjectPublicKeyInfo of the provisioning certificate.
+def make_key(envelope: Envelope, recipients: Sequence[bytes], pcid: str, ski_octets: int) -> NewKey:
+    """Make a contract key and wrap it. recipients: DER SubjectPublicKeyInfo of keys that the vehicle has.
 
     ski_octets: length of the subject key identifier that the contract certificate will have. Raises LocalError.
     """
@@ -48,11 +50,16 @@ def make_key(envelope: Envelope, recipient: bytes, pcid: str, ski_octets: int) -
     key = ec.generate_private_key(envelope.curve)
     public_key = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     aad = additional_data(pcid, key_identifier(public_key, ski_octets)) if envelope.tag_length else b""
-    vehicle = load_der_public_key(recipient)
-    if not isinstance(vehicle, ec.EllipticCurvePublicKey) or vehicle.curve.name != envelope.curve.name:
+    return NewKey(public_key, tuple(seal_key(envelope, key, _recipient(envelope, one), aad) for one in recipients))
+
+
+def _recipient(envelope: Envelope, spki: bytes) -> ec.EllipticCurvePublicKey:
+    vehicle = load_der_public_key(spki)
+    curve = envelope.curve
+    if curve is None or not isinstance(vehicle, ec.EllipticCurvePublicKey) or vehicle.curve.name != curve.name:
         name = getattr(getattr(vehicle, "curve", None), "name", type(vehicle).__name__)
-        raise LocalError(f"the vehicle's key is {name}, {envelope.name} needs {envelope.curve.name}")
-    return NewKey(public_key, seal_key(envelope, key, vehicle, aad))
+        raise LocalError(f"the vehicle's key is {name}, {envelope.name} needs {curve.name if curve else envelope.name}")
+    return vehicle
 
 
 class ContractKeyWorker:
@@ -63,18 +70,23 @@ class ContractKeyWorker:
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
 
-    async def make(self, envelope: Envelope, recipient: bytes, pcid: str, ski_octets: int) -> NewKey:
+    async def make(self, envelope: Envelope, recipients: Sequence[bytes], pcid: str, ski_octets: int) -> NewKey:
         """See `make_key`. Raises LocalError (keys that do not fit), RigError (the worker is gone)."""
-        order = {"envelope": envelope.name, "recipient": recipient.hex(), "pcid": pcid, "ski_octets": ski_octets}
+        order = {
+            "envelope": envelope.name,
+            "recipients": [one.hex() for one in recipients],
+            "pcid": pcid,
+            "ski_octets": ski_octets,
+        }
         async with self._turn:
             with self._clock.hold():
                 answer = await self._ask(json.dumps(order).encode() + b"\n")
         if "error" in answer:
             raise LocalError(answer["error"])
-        octets = {name: bytes.fromhex(value) for name, value in answer.items()}
-        return NewKey(octets["public_key"], SealedKey(octets["encrypted_private_key"], octets["dh_public_key"]))
+        sealed = [SealedKey(*map(bytes.fromhex, one)) for one in answer["sealed"]]
+        return NewKey(bytes.fromhex(answer["public_key"]), tuple(sealed))
 
-    async def _ask(self, line: bytes) -> dict[str, str]:
+    async def _ask(self, line: bytes) -> dict[str, Any]:
         process = self._process
         if process is None or process.returncode is not None:
             process = self._process = await asyncio.create_subprocess_exec(
@@ -130,7 +142,10 @@ def _answer(line: bytes) -> None:
     order = json.loads(line)
     try:
         made = make_key(
-            ENVELOPES[order["envelope"]], bytes.fromhex(order["recipient"]), order["pcid"], order["ski_octets"]
+            ENVELOPES[order["envelope"]],
+            [bytes.fromhex(one) for one in order["recipients"]],
+            order["pcid"],
+            order["ski_octets"],
         )
     except (LocalError, ValueError) as error:
         _write({"error": str(error)})
@@ -138,13 +153,12 @@ def _answer(line: bytes) -> None:
     _write(
         {
             "public_key": made.public_key.hex(),
-            "encrypted_private_key": made.sealed.encrypted_private_key.hex(),
-            "dh_public_key": made.sealed.dh_public_key.hex(),
+            "sealed": [[one.encrypted_private_key.hex(), one.dh_public_key.hex()] for one in made.sealed],
         }
     )
 
 
-def _write(answer: dict[str, str]) -> None:
+def _write(answer: dict[str, Any]) -> None:
     try:
         sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
         sys.stdout.buffer.flush()

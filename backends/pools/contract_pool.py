@@ -88,7 +88,7 @@ class ContractPool:
         Raises Refused: REQUEST_FORMAT, REQUEST_SIGNATURE, validity, NOTHING_FOR_VEHICLE, chain, revocation,
         NO_COMMON_ROOT, in this order.
         """
-        leaf, key = _vehicle_certificate(request.certificate)
+        leaf, key = request_certificate(request.certificate, VEHICLE)
         verify_request(request, key, strict=self._strict)
         check_validity([leaf], self._clock.now(), VEHICLE)
         try:
@@ -253,9 +253,10 @@ def _certificate(octets: bytes, field: str) -> Certificate:
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _vehicle_certificate(octets: bytes) -> tuple[Certificate, PublicKey]:
+def request_certificate(octets: bytes, field: str) -> tuple[Certificate, PublicKey]:
+    """The certificate in a vehicle's request and its key. Raises Refused (REQUEST_FORMAT)."""
     try:
-        leaf = read_certificate(octets, VEHICLE)
+        leaf = read_certificate(octets, field)
         key = public_key(leaf)
     except (Refused, CertificateError) as error:
         raise Refused(Refusal.REQUEST_FORMAT, str(error)[:300], received=octets) from error

@@ -20,7 +20,15 @@ from backends.pools.root_pool import Root
 from backends.refusals import Refusal, Refused
 from backends.store.audit import record
 from backends.store.locks import lock
-from backends.store.schema import CONTRACTS, PROVISIONING, ROOTS, SIGNED_CONTRACTS, WEBHOOK_ENDPOINTS
+from backends.store.schema import (
+    CONTRACT_CERTIFICATES,
+    CONTRACT_UPDATES,
+    CONTRACTS,
+    PROVISIONING,
+    ROOTS,
+    SIGNED_CONTRACTS,
+    WEBHOOK_ENDPOINTS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,12 +218,10 @@ def store(
                 is_default=not number,
                 created=at,
                 sequence=(last or 0) + 1,
-                issued_here=target.issued_here,
                 owner=target.owner,
             )
         )
-    elif target.issued_here and not known.issued_here:
-        connection.execute(CONTRACTS.update().where(CONTRACTS.c.emaid_key == key).values(issued_here=True))
+    _add_certificate(connection, key, data.contract[0].dump(), target.issued_here)
     variant = {"emaid_key": key, "namespace": data.namespace, "cps_root_id": root.id}
     same = sa.and_(*(SIGNED_CONTRACTS.c[name] == value for name, value in variant.items()))
     before = connection.execute(sa.select(SIGNED_CONTRACTS).where(same)).one_or_none()
@@ -246,6 +252,17 @@ def store(
         after=_shown(contract, after),
     )
     return Contract(contract.emaid, contract.pcid, known is None)
+
+
+def _add_certificate(connection: sa.Connection, key: str, certificate: bytes, issued_here: bool) -> None:
+    """Note a certificate of a contract; a new one overtakes the answers to updates so far."""
+    columns = CONTRACT_CERTIFICATES.c
+    row = {"emaid_key": key, "fingerprint": hashlib.sha256(certificate).hexdigest()}
+    same = (columns.emaid_key == key) & (columns.fingerprint == row["fingerprint"])
+    if connection.execute(sa.select(columns.fingerprint).where(same)).one_or_none() is None:
+        values = row | {"certificate": certificate, "issued_here": issued_here}
+        connection.execute(CONTRACT_CERTIFICATES.insert().values(values))
+        connection.execute(CONTRACT_UPDATES.delete().where(CONTRACT_UPDATES.c.emaid_key == key))
 
 
 def _shown(contract: Any, variant: Any) -> dict[str, object]:

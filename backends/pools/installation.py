@@ -1,9 +1,9 @@
-"""A vehicle's request for its contract, and the answers: the stored one with its session id, or why there is none."""
+"""A vehicle's request for a contract, new or renewed, and the answers: the stored one, or why there is none."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -36,7 +36,10 @@ class RootId:
 
 @dataclass(frozen=True, slots=True)
 class InstallationRequest:
-    """What the vehicle sent. certificate, sub_cas: DER. wanted: EMAIDs, most wanted first. maximum: of answers."""
+    """What the vehicle sent. certificate, sub_cas: DER. wanted: EMAIDs, most wanted first. maximum: of answers.
+
+    update_of: EMAID of a CertificateUpdateReq, "" otherwise; certificate and sub_cas are then the contract's.
+    """
 
     namespace: str
     message: Any
@@ -46,6 +49,7 @@ class InstallationRequest:
     roots: tuple[RootId, ...]
     wanted: tuple[str, ...] = ()
     maximum: int = 1
+    update_of: str = ""
 
 
 def read_request(octets: bytes, namespace: str) -> InstallationRequest:
@@ -61,12 +65,15 @@ def read_request(octets: bytes, namespace: str) -> InstallationRequest:
     except ExiError as error:
         raise wrong(str(error)) from error
     body = message.Body.BodyElement if isinstance(message, iso2.V2G_Message) else message
-    if not isinstance(body, iso2.CertificateInstallationReqType | iso20.CertificateInstallationReqType):
-        raise wrong(f"a CertificateInstallationReq is expected, not {type(body).__name__.removesuffix('Type')}")
-    request = _iso2_request(message, body) if namespace == ISO2 else _iso20_request(body)
+    read = _READERS.get(type(body))
+    if read is None:
+        expected = "a CertificateInstallationReq or CertificateUpdateReq"
+        raise wrong(f"{expected} is expected, not {type(body).__name__.removesuffix('Type')}")
+    request = read(message, body)
     for what, value, kind in (
         ("SessionID", request.session_id, bytes),
         ("the certificate", request.certificate, bytes),
+        ("eMAID", request.update_of, str),
         *(("a sub-CA", one, bytes) for one in request.sub_cas),
         *(("X509SerialNumber", one.serial, int) for one in request.roots),
     ):
@@ -90,7 +97,20 @@ def _iso2_request(message: Any, body: Any) -> InstallationRequest:
     )
 
 
-def _iso20_request(body: Any) -> InstallationRequest:
+def _iso2_update(message: Any, body: Any) -> InstallationRequest:
+    chain = body.ContractSignatureCertChain
+    return InstallationRequest(
+        namespace=ISO2,
+        message=message,
+        session_id=message.Header.SessionID,
+        certificate=chain.Certificate,
+        sub_cas=tuple(chain.SubCertificates.Certificate) if chain.SubCertificates else (),
+        roots=_roots(body.ListOfRootCertificateIDs),
+        update_of=body.eMAID,
+    )
+
+
+def _iso20_request(_message: Any, body: Any) -> InstallationRequest:
     chain = body.OEMProvisioningCertificateChain
     return InstallationRequest(
         namespace=ISO20,
@@ -102,6 +122,15 @@ def _iso20_request(body: Any) -> InstallationRequest:
         wanted=tuple(map(str, body.PrioritizedEMAIDs.EMAID)) if body.PrioritizedEMAIDs else (),
         maximum=max(1, int(body.MaximumContractCertificateChains)),
     )
+
+
+_READERS: Mapping[type[Any], Callable[[Any, Any], InstallationRequest]] = MappingProxyType(
+    {
+        iso2.CertificateInstallationReqType: _iso2_request,
+        iso2.CertificateUpdateReqType: _iso2_update,
+        iso20.CertificateInstallationReqType: _iso20_request,
+    }
+)
 
 
 def _roots(listed: Any) -> tuple[RootId, ...]:
@@ -186,6 +215,24 @@ CODES: Mapping[Refusal, _Codes] = MappingProxyType(
         Refusal.NOTHING_FOR_VEHICLE: _Codes("FAILED_NoCertificateAvailable", "WARNING_NoContractMatchingPCIDFound"),
         Refusal.NO_COMMON_ROOT: _NONE,
         Refusal.VEHICLE_UNKNOWN: _NONE,
+        Refusal.EMAID_FORMAT: _NONE,
+        Refusal.EMAID_MISMATCH: _NONE,
+        Refusal.CONTRACT_UNKNOWN: _Codes("FAILED_ContractCanceled", "WARNING_NoCertificateAvailable"),
+        Refusal.NOT_RENEWED_HERE: _NONE,
+        Refusal.SIGNER_UNKNOWN: _NONE,
+        Refusal.MO_CA: _NONE,
+    }
+)
+NEVER, NEXT_CHARGING, TOMORROW = -1, 0, 1  # RetryCounter, ISO 15118-2 8.4.3.5.4: days to wait; RISE-V2G answers 0
+RETRIES: Mapping[Refusal, int] = MappingProxyType(
+    {
+        Refusal.CONTRACT_UNKNOWN: NEVER,
+        Refusal.NOT_RENEWED_HERE: NEVER,
+        Refusal.CERTIFICATE_REVOKED: NEVER,
+        Refusal.CERTIFICATE_EXPIRED: NEVER,
+        Refusal.NO_COMMON_ROOT: TOMORROW,
+        Refusal.STATUS_UNKNOWN: TOMORROW,
+        Refusal.MO_CA: TOMORROW,
     }
 )
 
@@ -197,13 +244,18 @@ def refusal(request: InstallationRequest, refused: Refused, at: int) -> bytes:
     if request.namespace == ISO20:
         return encode(_iso20_refusal(session_id, codes.iso20, at))
     chain = iso2.CertificateChainType(Certificate=b"\0")
-    body = iso2.CertificateInstallationResType(
-        ResponseCode=codes.iso2,  # type: ignore[arg-type]
+    kind: Any = iso2.CertificateInstallationResType
+    more = {}
+    if request.update_of:
+        kind, more = iso2.CertificateUpdateResType, {"RetryCounter": RETRIES.get(refused.reason, NEXT_CHARGING)}
+    body = kind(
+        ResponseCode=codes.iso2,
         SAProvisioningCertificateChain=chain,
         ContractSignatureCertChain=chain,
         ContractSignatureEncryptedPrivateKey=iso2.ContractSignatureEncryptedPrivateKeyType(Id="ID1", value=b"\0"),
         DHpublickey=iso2.DiffieHellmanPublickeyType(Id="ID2", value=b"\0"),
         eMAID=iso2.EMAIDType(Id="ID3", value="0" * 14),
+        **more,
     )
     notification = iso2.NotificationType(FaultCode="UnknownError", FaultMsg=str(refused.reason)[:64])
     header = iso2.MessageHeaderType(SessionID=session_id, Notification=notification)

@@ -42,7 +42,7 @@ class OwnPki:
         return found
 
     async def issue(
-        self, namespace: str, emaid: str, public_key: bytes, begins: datetime, ends: datetime, actor: str
+        self, namespace: str, emaid: str, public_key: bytes, begins: datetime | None, ends: datetime, actor: str
     ) -> Sequence[Certificate]:
         """A contract certificate of the first realm for this edition. Raises PlugbenchError."""
         for realm in await self._realms():

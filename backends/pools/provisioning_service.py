@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -83,9 +84,12 @@ class MoCa(Protocol):
     ski_octets: int
 
     async def issue(
-        self, namespace: str, emaid: str, public_key: bytes, begins: datetime, ends: datetime, actor: str
+        self, namespace: str, emaid: str, public_key: bytes, begins: datetime | None, ends: datetime, actor: str
     ) -> Sequence[Certificate]:
-        """Leaf, Sub-CA 2, Sub-CA 1. public_key: DER SubjectPublicKeyInfo. Raises PlugbenchError."""
+        """Leaf, Sub-CA 2, Sub-CA 1. public_key: DER SubjectPublicKeyInfo. begins: None = now, or a little before.
+
+        Raises PlugbenchError.
+        """
 
     async def revoke(self, certificate: Certificate, actor: str) -> None:
         """Revoke a leaf that is not needed. Raises PlugbenchError."""
@@ -98,12 +102,12 @@ async def no_signers() -> Sequence[CpsSigner]:
 
 @dataclass(frozen=True, slots=True)
 class ContractOrder:
-    """What an MO without PKI wants. begins, ends: of the contract, with time zone."""
+    """What an MO without PKI wants. begins, ends: of the contract, with time zone; None begins now."""
 
     emaid: str
     pcid: str
     namespace: str
-    begins: datetime
+    begins: datetime | None
     ends: datetime
 
 
@@ -160,8 +164,7 @@ class ProvisioningService:
         if pcid:
             await self._contracts.require_free(emaid, pcid)
         signer = await self._signer(data.namespace, cps_root)
-        cps = (signer.signer.leaf, *signer.signer.sub_cas)
-        signed = await sign_contract_data(data, cps, signer.signer.sign, self._max_answer)
+        signed = await self.signed(data, signer)
         return Signing(signed, signer, "" if vehicle is None else vehicle.public_key_hash)
 
     async def sign_and_store(
@@ -183,41 +186,52 @@ class ProvisioningService:
         require_ownership(principal, "contract.generate", emaid=emaid)
         if order.ends <= self._clock.now():
             raise Refused(Refusal.CONTRACT_ENDED)
-        if order.begins >= order.ends:
+        if order.begins is not None and order.begins >= order.ends:
             raise Refused(Refusal.CONTRACT_PERIOD)
         vehicle = await self._vehicle(order.pcid)
         await self._contracts.require_free(emaid, order.pcid)
         signer = await self._signer(order.namespace, cps_root)
+        async with self.new_contract(order, vehicle, principal.client_id) as (data,):
+            signed = await self.signed(data, signer)
+            target = Target(vehicle.pcid_key, order.pcid, principal.client_id, True, vehicle.public_key_hash)
+            await self._contracts.store(signed, signer.root, target, principal, "contract.generate")
+
+    @asynccontextmanager
+    async def new_contract(
+        self, order: ContractOrder, vehicle: Any, actor: str, *more: bytes
+    ) -> AsyncIterator[Sequence[ContractData]]:
+        """A key and a certificate of the MO CA, which is revoked when the body of the context fails.
+
+        vehicle: row of the PCP. more: further keys of the vehicle (DER SubjectPublicKeyInfo). Yields the contract data
+        for the provisioning certificate, then for those. Raises Refused: MO_CA, KEY_ENVELOPE, contract chain.
+        """
         if self._mo_ca is None:
             raise Refused(Refusal.MO_CA, "there is no MO CA here")
         envelope = ISO2_ENVELOPE if order.namespace == ISO2 else SECP521
-        recipient = read_certificate(vehicle.certificate, "vehicle").public_key.dump()
+        recipients = (read_certificate(vehicle.certificate, "vehicle").public_key.dump(), *more)
         try:
-            made = await self._keys.make(envelope, recipient, vehicle.pcid, self._mo_ca.ski_octets)
+            made = await self._keys.make(envelope, recipients, vehicle.pcid, self._mo_ca.ski_octets)
         except LocalError as error:
             raise Refused(Refusal.KEY_ENVELOPE, str(error)) from error
+        emaid = normalised_emaid(order.emaid)
         try:
             leaf, *sub_cas = await self._mo_ca.issue(
-                order.namespace, emaid, made.public_key, order.begins, order.ends, principal.client_id
+                order.namespace, emaid, made.public_key, order.begins, order.ends, actor
             )
         except PlugbenchError as error:
             raise Refused(Refusal.MO_CA, str(error)[:300]) from error
         try:
-            data = ContractData(order.namespace, leaf, tuple(sub_cas), made.sealed)
-            await self._check_chain(data)
-            cps = (signer.signer.leaf, *signer.signer.sub_cas)
-            signed = await sign_contract_data(data, cps, signer.signer.sign, self._max_answer)
-            target = Target(
-                pcid_key(order.pcid),
-                order.pcid,
-                principal.client_id,
-                issued_here=True,
-                vehicle_key=vehicle.public_key_hash,
-            )
-            await self._contracts.store(signed, signer.root, target, principal, "contract.generate")
+            data = [ContractData(order.namespace, leaf, tuple(sub_cas), sealed) for sealed in made.sealed]
+            await self._check_chain(data[0])
+            yield data
         except Exception:
-            await self._mo_ca.revoke(leaf, principal.client_id)  # nobody will ever use it
+            await self._mo_ca.revoke(leaf, actor)  # nobody will ever use it
             raise
+
+    async def signed(self, data: ContractData, signer: UsableSigner, *, update: bool = False) -> SignedContractData:
+        """Signed by this signer. Raises Refused, see `sign_contract_data`."""
+        cps = (signer.signer.leaf, *signer.signer.sub_cas)
+        return await sign_contract_data(data, cps, signer.signer.sign, self._max_answer, update=update)
 
     async def close(self) -> None:
         """End the key worker; harmless when closed."""

@@ -85,8 +85,27 @@ CONTRACTS = sa.Table(
     sa.Column("is_default", sa.Boolean, nullable=False),
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("sequence", sa.BigInteger, nullable=False),  # order of creation within a PCID
-    sa.Column("issued_here", sa.Boolean, nullable=False),  # by our own MO CA: revoked with it
     sa.Column("owner", sa.String(128), nullable=False),
+)
+
+CONTRACT_CERTIFICATES = sa.Table(
+    "contract_certificates",  # all that a contract has had: a vehicle may still hold an older one
+    METADATA,
+    sa.Column("emaid_key", sa.String(36), sa.ForeignKey("contracts.emaid_key", ondelete="CASCADE"), primary_key=True),
+    sa.Column("fingerprint", sa.String(64), primary_key=True),  # SHA-256 of the DER, hex
+    sa.Column("certificate", sa.LargeBinary, nullable=False),
+    sa.Column("issued_here", sa.Boolean, nullable=False),  # by our own MO CA: revoked with the contract
+)
+
+CONTRACT_UPDATES = sa.Table(
+    "contract_updates",  # answers to CertificateUpdateReq: who asks again gets the same
+    METADATA,
+    sa.Column("emaid_key", sa.String(36), sa.ForeignKey("contracts.emaid_key", ondelete="CASCADE"), primary_key=True),
+    sa.Column("replaced", sa.String(64), primary_key=True),  # fingerprint of the certificate whose key opens the answer
+    sa.Column("cps_root_id", sa.String(36), primary_key=True),
+    sa.Column("certificate", sa.LargeBinary, nullable=False),  # the successor
+    sa.Column("message", sa.LargeBinary, nullable=False),  # EXI of the signed response, session id of zeros
+    sa.Column("valid_to", sa.BigInteger, nullable=False),
 )
 
 SIGNED_CONTRACTS = sa.Table(

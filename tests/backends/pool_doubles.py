@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from backends.pools.editions import ISO2
 from backends.pools.identifiers import emaid_key
 from backends.refusals import Refusal, Refused
 from backends.store.database import Database
-from backends.store.schema import AUDIT, CONTRACTS, EVENTS, SIGNED_CONTRACTS
+from backends.store.schema import AUDIT, CONTRACT_CERTIFICATES, CONTRACTS, EVENTS, SIGNED_CONTRACTS
 from ports.errors import RigError
 from tests.backends.chains import Tree, issue
 from v2g.certificates import common_name
@@ -115,8 +116,13 @@ async def add_contract(
         "is_default": True,
         "created": 0,
         "sequence": 1,
-        "issued_here": issued_here,
         "owner": "mo",
+    }
+    known = {
+        "emaid_key": emaid_key(emaid),
+        "fingerprint": hashlib.sha256(certificate).hexdigest(),
+        "certificate": certificate,
+        "issued_here": issued_here,
     }
     signed = {
         "emaid_key": emaid_key(emaid),
@@ -133,6 +139,7 @@ async def add_contract(
     def work(connection: sa.Connection) -> None:
         if not connection.execute(sa.select(CONTRACTS).where(CONTRACTS.c.emaid_key == row["emaid_key"])).one_or_none():
             connection.execute(CONTRACTS.insert().values(row))
+            connection.execute(CONTRACT_CERTIFICATES.insert().values(known))
         connection.execute(SIGNED_CONTRACTS.insert().values(signed))
 
     await database.write(work)

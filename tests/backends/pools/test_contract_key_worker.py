@@ -33,28 +33,28 @@ async def test_only_the_vehicle_can_open_what_was_made(
     worker: ContractKeyWorker, envelope: Envelope, curve: ec.EllipticCurve
 ) -> None:
     vehicle = ec.generate_private_key(curve)
-    made = [await worker.make(envelope, spki(vehicle), PCID, 8) for _ in range(2)]
+    made = [await worker.make(envelope, [spki(vehicle)], PCID, 8) for _ in range(2)]
     assert made[0].public_key != made[1].public_key
     for one in made:
         public = load_der_public_key(one.public_key)
         aad = additional_data(PCID, key_identifier(one.public_key, 8)) if envelope.tag_length else b""
-        key = open_key(envelope, one.sealed, agreement(vehicle), public, aad)  # type: ignore[arg-type]
+        key = open_key(envelope, one.sealed[0], agreement(vehicle), public, aad)  # type: ignore[arg-type]
         assert key.public_key() == public
 
 
 async def test_a_vehicle_with_another_curve_is_refused_and_the_worker_lives_on(worker: ContractKeyWorker) -> None:
     wrong, right = (ec.generate_private_key(curve) for curve in (ec.SECP384R1(), ec.SECP256R1()))
     with pytest.raises(LocalError, match="the vehicle's key is secp384r1"):
-        await worker.make(ISO2, spki(wrong), PCID, 8)
+        await worker.make(ISO2, [spki(wrong)], PCID, 8)
     with pytest.raises(LocalError):
-        await worker.make(ISO2, b"no key", PCID, 8)
-    assert (await worker.make(ISO2, spki(right), PCID, 8)).public_key
+        await worker.make(ISO2, [b"no key"], PCID, 8)
+    assert (await worker.make(ISO2, [spki(right)], PCID, 8)).public_key
 
 
 async def test_a_worker_that_died_is_started_again(worker: ContractKeyWorker) -> None:
     vehicle = ec.generate_private_key(ec.SECP256R1())
-    await worker.make(ISO2, spki(vehicle), PCID, 8)
+    await worker.make(ISO2, [spki(vehicle)], PCID, 8)
     assert worker._process is not None
     worker._process.kill()
     await worker._process.wait()
-    assert (await worker.make(ISO2, spki(vehicle), PCID, 8)).public_key
+    assert (await worker.make(ISO2, [spki(vehicle)], PCID, 8)).public_key

@@ -9,7 +9,8 @@ from alembic.migration import MigrationContext
 
 from backends.store.database import Database, StoreError
 from backends.store.locks import lock
-from backends.store.schema import AUDIT, METADATA
+from backends.store.migrate import migrate
+from backends.store.schema import AUDIT, CONTRACT_CERTIFICATES, CONTRACTS, METADATA, SIGNED_CONTRACTS
 from tests.doubles import ManualClock
 
 
@@ -45,6 +46,29 @@ async def test_the_migrations_make_the_schema_of_the_tables(database: Database) 
         return list(compare_metadata(MigrationContext.configure(connection), METADATA))
 
     assert await database.read(differences) == []
+
+
+async def test_contracts_of_an_older_store_keep_their_certificates(tmp_path: Path) -> None:
+    clock, url = ManualClock(), f"sqlite:///{tmp_path / 'store.db'}"
+    old = Database(url, clock, prepare=lambda connection: migrate(connection, "0001"))
+    row = {"emaid_key": "E", "emaid": "E", "pcid_key": "P", "pcid": "P", "provider_id": "E", "owner": "mo"}
+    row |= {"is_default": True, "created": 0, "sequence": 1, "issued_here": True}
+    signed = {"emaid_key": "E", "message": b"m", "xml": b"x", "contract_certificate": b"leaf"}
+    signed |= {"cps_root_name": "r", "valid_to": 9, "stored": 0, "cps_root_id": "r"}
+
+    def fill(connection: sa.Connection) -> None:
+        before = sa.Table("contracts", sa.MetaData(), autoload_with=connection)
+        connection.execute(before.insert().values(row))
+        for namespace in ("iso2", "iso20"):
+            connection.execute(SIGNED_CONTRACTS.insert().values(signed | {"namespace": namespace}))
+
+    await old.write(fill)
+    await old.close()
+    new = Database(url, clock)
+    (kept,) = await new.read(lambda connection: connection.execute(sa.select(CONTRACT_CERTIFICATES)).all())
+    assert (kept.emaid_key, kept.certificate, kept.issued_here) == ("E", b"leaf", True)
+    assert await new.read(lambda connection: connection.execute(sa.select(CONTRACTS.c.emaid)).scalar_one()) == "E"
+    await new.close()
 
 
 async def test_a_read_cannot_hide_a_write(database: Database) -> None:
