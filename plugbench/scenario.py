@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +36,7 @@ def run_scenarios(args: Namespace) -> int:
     if args.junit is not None:
         args.junit.write_text(junit(results), encoding="utf-8")
     verdict = next((one for one in WORST if any(_word(result) == one for result in results)), "pass")
-    show.end(verdict, place)
+    show.end(verdict, place, results)
     return CODES[verdict]
 
 
@@ -83,8 +84,11 @@ class _JsonLines:
         line = {"event": "scenario", "counts_as": _word(result), "folder": str(folder), **asdict(result)}
         print(json.dumps(line, default=str), flush=True)
 
-    def end(self, verdict: str, folder: Path) -> None:
-        print(json.dumps({"event": "end", "verdict": verdict, "folder": str(folder)}), flush=True)
+    def end(self, verdict: str, folder: Path, results: list[ScenarioResult]) -> None:
+        tried = Counter(cell for result in results if not result.defect for cell in result.coverage)
+        coverage = [{"layer": layer, "phase": phase, "faults": count} for (layer, phase), count in tried.items()]
+        line = {"event": "end", "verdict": verdict, "folder": str(folder), "coverage": coverage}
+        print(json.dumps(line), flush=True)
 
 
 class _Screen:
@@ -115,6 +119,11 @@ class _Screen:
     def _judged(self, one: Judged) -> None:
         print(f"  {one.verdict}: expected {one.expected}\n    observed {one.observed}\n    {one.where} [{one.channel}]")
 
-    def end(self, verdict: str, folder: Path) -> None:
+    def end(self, verdict: str, folder: Path, results: list[ScenarioResult]) -> None:
+        from hil_rigs.scenario.coverage import table
+
+        tried = Counter(cell for result in results if not result.defect for cell in result.coverage)
+        if tried:
+            print(f"faults tried, by layer and phase of the session:\n{table(tried)}")
         counts = ", ".join(f"{self._words.count(word)} {word}" for word in CODES if word in self._words)
         print(f"{verdict}: {counts}; everything is in {folder}")

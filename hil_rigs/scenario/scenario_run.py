@@ -15,6 +15,7 @@ from hil_rigs.fault_catalogue.breakable import Breakable
 from hil_rigs.real_clock import RealClock
 from hil_rigs.rig import VirtualClockSettings
 from hil_rigs.run_folder import write_records
+from hil_rigs.scenario.coverage import covered
 from hil_rigs.scenario.defects import plant
 from hil_rigs.scenario.format import Defect
 from hil_rigs.scenario.judge import Judge, Judged, Verdict
@@ -39,7 +40,7 @@ class ScenarioResult:
     """What came of a scenario. problem: what stopped it before its end, "" otherwise; where: file:line of that.
 
     defect: name of the seeded defect, "" without one. caught_by: which assertions have to catch it.
-    virtual_s: how long it took, on its own clock.
+    virtual_s: how long it took, on its own clock. coverage: (layer, phase) of each fault that was injected.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ScenarioResult:
     caught_by: tuple[str, ...] = ()
     virtual_s: float = 0.0
     not_applicable: tuple[tuple[str, str], ...] = ()
+    coverage: tuple[tuple[str, str], ...] = ()
 
     @property
     def failed(self) -> tuple[Judged, ...]:
@@ -154,6 +156,7 @@ class _Run:
             caught_by=() if self._defect is None else tuple(self._defect.caught_by),
             virtual_s=took,
             not_applicable=tuple(self._scenario.not_applicable.items()),
+            coverage=tuple(covered(self._observer.seen).elements()),
         )
 
     async def _steps(self, actor: Actor) -> None:
@@ -189,7 +192,7 @@ class _Run:
             vehicle.unplug()
         try:
             async with asyncio.timeout(SETTLE_S):
-                for name in bench.controller.by_name:
+                for name in (one.name for one in bench.controller.status()):
                     await bench.controller.wait_for(name, State.AVAILABLE, State.FAULTED)
                 await asyncio.gather(*(asyncio.shield(pending.signed) for pending in bench.journal.unsigned()))
                 await bench.forwarder.drained()

@@ -1,0 +1,39 @@
+"""The catalogue as a whole: every entry is documented, typed and checked before it strikes."""
+
+from __future__ import annotations
+
+import pytest
+
+from hil_rigs.fault_catalogue.catalogue import CATALOGUE, LAYERS, find
+from hil_rigs.fault_catalogue.entry import Entry
+from ports.errors import LocalError
+
+
+@pytest.mark.parametrize("entry", CATALOGUE.values(), ids=lambda entry: entry.name)
+def test_every_fault_says_what_it_does_and_takes_its_defaults(entry: Entry) -> None:
+    assert entry.layer in LAYERS
+    assert entry.effect
+    assert entry.undo
+    required = {one.name: one.default or 1 for one in entry.parameters if one.required}
+    checked = entry.checked(required)
+    assert set(checked) == {one.name for one in entry.parameters if not one.optional}
+    for one in entry.parameters:
+        if one.required:
+            with pytest.raises(LocalError, match=f"{entry.name} needs {one.name}"):
+                entry.checked({name: value for name, value in required.items() if name != one.name})
+        if one.choices:
+            with pytest.raises(LocalError, match="not one of"):
+                entry.checked({**required, one.name: "something else"})
+        elif isinstance(one.default, int | float) and not one.required:
+            with pytest.raises(LocalError, match="not a number"):
+                entry.checked({**required, one.name: "much"})
+    with pytest.raises(LocalError, match="has no nonsense"):
+        entry.checked({**required, "nonsense": 1})
+
+
+def test_a_name_that_is_nearly_right_gets_a_hint() -> None:
+    assert find("line.corrupt").name == "line.corrupt"
+    with pytest.raises(LocalError, match=r"did you mean line\.corrupt"):
+        find("line.corupt")
+    with pytest.raises(LocalError, match="plugbench faults"):
+        find("zzz")
