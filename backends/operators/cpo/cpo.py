@@ -22,6 +22,7 @@ from backends.operators.cpo.faults import CsmsFaults, NoCsmsFaults
 from backends.operators.cpo.frames import Version
 from backends.operators.cpo.link import Socket, StationLink
 from backends.operators.cpo.outbox import Outbox
+from backends.operators.cpo.remote import RemoteControl
 from backends.operators.cpo.server import REPLACED, Admitted, StationServer
 from backends.operators.cpo.settings import CpoSettings
 from backends.operators.cpo.station_access import StationAccess
@@ -43,6 +44,7 @@ class RunningCpo:
 
     urls: Sequence[str]
     csms: Csms
+    remote: RemoteControl
     outbox: Outbox
     _server: StationServer = field(repr=False)
     _delivery: asyncio.Task[None] = field(repr=False)
@@ -156,4 +158,6 @@ async def serve_cpo(
     except BaseException:
         await http.close()
         raise
-    return RunningCpo(server.urls, csms, outbox, server, asyncio.create_task(outbox.run()), http)
+    return RunningCpo(
+        server.urls, csms, RemoteControl(csms.links, drawn), outbox, server, asyncio.create_task(outbox.run()), http
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import functools
 import inspect
@@ -59,6 +60,7 @@ class Taker:
 
     failures: list[PeerError | RigError] = field(default_factory=list)
     taken: list[ChargeDetail] = field(default_factory=list)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def push(self, detail: ChargeDetail) -> Ack:
         if self.failures:
@@ -66,6 +68,7 @@ class Taker:
         if any(one.id == detail.id for one in self.taken):
             return Ack.DUPLICATE
         self.taken.append(detail)
+        self.arrived.set()
         return Ack.STORED
 
 
