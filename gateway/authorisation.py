@@ -13,11 +13,15 @@ from ports.errors import LocalError, PeerError
 
 
 class RefusedError(PeerError):
-    """This identification may not charge here; `level` is what OCMF calls the reason."""
+    """This identification may not charge here.
 
-    def __init__(self, message: str, level: Level, received: str = "") -> None:
+    level: what OCMF calls the reason. code: ResponseCode for a vehicle that pays by contract.
+    """
+
+    def __init__(self, message: str, level: Level, received: str = "", code: str = "FAILED") -> None:
         super().__init__(message, received)
         self.level = level
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class ListEntry:
 
     token: IdToken
     level: Level = Level.HEARSAY  # a UID that is only read proves nothing
-    flags: tuple[str, ...] = ("RFID_PLAIN", "OCPP_NONE")
+    flags: tuple[str, ...] = ("RFID_PLAIN", "OCPP_WHITELIST")
     valid_from: datetime | None = None
     valid_to: datetime | None = None
     blocked: bool = False

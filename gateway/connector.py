@@ -19,7 +19,15 @@ from gateway.policy import ConnectorSetup, GatewayIdentity, OnTrouble, Policy
 from gateway.transaction import TIMERS, Action, Event, Machine, State, Timer
 from ocmf.payload import User
 from ocmf.terms import Tx
-from ports.charge_control import ContactorChanged, ControlEvent, ControlFault, FaultChanged, PilotChanged, WakeUp
+from ports.charge_control import (
+    ContactorChanged,
+    ControlEvent,
+    ControlFault,
+    FaultChanged,
+    PilotChanged,
+    PilotState,
+    WakeUp,
+)
 from ports.clock import Clock
 from ports.errors import PeerError, PlugbenchError, RigError
 from ports.meter import Quality
@@ -29,7 +37,8 @@ from ports.trace import TraceEvent, Tracer
 class Connector:
     """One connector of a gateway; `bugs` holds what failed unexpectedly, for whoever closes the gateway.
 
-    on_change is called after everything that happens here, on_wake_up when the vehicle toggles B-C-B.
+    on_change are called after everything that happens here, on_wake_up when the vehicle toggles B-C-B.
+    policy: of this connector. plugged_at: boot-time seconds since when a vehicle is plugged in, None without one.
     """
 
     def __init__(
@@ -46,14 +55,14 @@ class Connector:
         self.machine = Machine(ventilated=setup.ventilated)
         self.transaction: OpenTransaction | None = None
         self.bugs: list[BaseException] = []
-        self.on_change: Callable[[], None] = lambda: None
+        self.on_change: list[Callable[[], None]] = []
+        self.plugged_at: float | None = None
         self.on_wake_up: Callable[[], None] = lambda: None
-        policy = setup.policy or policy
-        self.reader = MeterReader(setup.meter, clock, policy, setup.max_power_kw)
+        self.policy = setup.policy or policy
+        self.reader = MeterReader(setup.meter, clock, self.policy, setup.max_power_kw)
         self._gateway = gateway
         self._journal = journal
         self._clock = clock
-        self._policy = policy
         self._tracer = tracer
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: list[asyncio.Task[None]] = []
@@ -151,7 +160,18 @@ class Connector:
                 self._move_contactor(action is Action.CLOSE)
             else:
                 self._spawn(self._work[action](), action)
-        self.on_change()
+        self._note_plug()
+        self._changed()
+
+    def _note_plug(self) -> None:
+        if self.machine.pilot is PilotState.A:
+            self.plugged_at = None
+        elif self.plugged_at is None:
+            self.plugged_at = self._clock.monotonic()
+
+    def _changed(self) -> None:
+        for listener in self.on_change:
+            listener()
 
     def _tell(self, state: State) -> None:
         for states, visit in self._visits:
@@ -172,7 +192,7 @@ class Connector:
                 why = str(error)
             self._trace("session.trouble", part="firmware", why=why)
             self._do(self.machine.set_fault(_SILENT, True), "firmware gone")
-            await self._clock.sleep(self._policy.firmware_retry_s)
+            await self._clock.sleep(self.policy.firmware_retry_s)
             try:
                 await self._look()
             except (PeerError, RigError):
@@ -250,7 +270,7 @@ class Connector:
 
     async def _read_begin(self) -> None:
         try:
-            meter, judged = await self.reader.read(None, None, self._policy.meter_silence_s)
+            meter, judged = await self.reader.read(None, None, self.policy.meter_silence_s)
         except LostMeterError as error:
             self._trace("session.trouble", part="meter", why=str(error))
             self.feed(Event.READING_LOST)
@@ -271,7 +291,7 @@ class Connector:
     async def _read_end(self) -> None:
         transaction = self._open()
         try:
-            judged = await self._read(transaction, self._policy.meter_return_s)
+            judged = await self._read(transaction, self.policy.meter_return_s)
         except LostMeterError as error:
             judged = stand_in(transaction.last, Quality.TIMEOUT, str(error))
             self.feed(Event.READING_LOST, reading=judged)
@@ -289,10 +309,10 @@ class Connector:
         """A reading while charging: shown, judged, and signed when it is a sample."""
         transaction = self._open()
         try:
-            judged = await self._read(transaction, self._policy.meter_silence_s, identify=identify)
+            judged = await self._read(transaction, self.policy.meter_silence_s, identify=identify)
         except LostMeterError as error:
             judged = stand_in(transaction.last, Quality.TIMEOUT, str(error))
-            if self._policy.meter_lost is OnTrouble.STOP:
+            if self.policy.meter_lost is OnTrouble.STOP:
                 self.feed(Event.METER_LOST)
             elif event is not None:
                 self.feed(event, reading=judged)
@@ -324,7 +344,7 @@ class Connector:
         stepped = transaction.times.stepped
         draft = transaction.draft(kind, tx, judged, self._clock)
         if transaction.times.stepped and not stepped:
-            self._trace("session.clock_step", policy=self._policy.clock_step)
+            self._trace("session.clock_step", policy=self.policy.clock_step)
         try:
             pending = await self._journal.store(draft)
         except (JournalError, PlugbenchError) as error:
@@ -336,14 +356,14 @@ class Connector:
         self._trace("session.record", page=pending.entry.page, context=kind, tx=tx, kwh=str(transaction.energy_kwh))
         if kind != SAMPLE:
             self.feed(Event.RECORD_KEPT)
-        if transaction.times.stepped and kind == SAMPLE and self._policy.clock_step is OnTrouble.STOP:
+        if transaction.times.stepped and kind == SAMPLE and self.policy.clock_step is OnTrouble.STOP:
             self.feed(Event.STOP, cause=Tx.ABORT)
         await asyncio.shield(signed)
         if kind == BEGIN:
             self.feed(Event.RECORD_SIGNED)
 
     async def _watch_token(self, signed: asyncio.Future[Entry]) -> None:
-        patience = asyncio.create_task(self._clock.sleep(self._policy.token_s), name=f"{self.name}: token patience")
+        patience = asyncio.create_task(self._clock.sleep(self.policy.token_s), name=f"{self.name}: token patience")
         waiting: set[asyncio.Future[Any]] = {patience, signed}
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -360,7 +380,7 @@ class Connector:
         self._timers = [
             asyncio.create_task(self._time(timer, seconds), name=f"{self.name}: {timer.event}")
             for timer in timers
-            if (seconds := float(getattr(self._policy, timer.policy))) > 0
+            if (seconds := float(getattr(self.policy, timer.policy))) > 0
         ]
 
     async def _time(self, timer: Timer, seconds: float) -> None:

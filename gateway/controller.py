@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from gateway.authorisation import IdToken, LocalList, RefusedError
+from gateway.admission import Admission
+from gateway.authorisation import IdToken, LocalList
 from gateway.connector import Connector
 from gateway.forwarder import Forwarder
 from gateway.journal import Draft, Journal, Place
 from gateway.journal_entry import Entry, Stream
 from gateway.open_transaction import END, OpenTransaction
 from gateway.plausibility import stand_in
-from gateway.policy import ConnectorSetup, GatewayIdentity, Policy
+from gateway.policy import ConnectorSetup, GatewayIdentity, OcspPolicy, Policy
 from gateway.record import build_payload
 from gateway.record_time import Stamp
 from gateway.secc.service import SeccService
 from gateway.transaction import RESTING, Event, State
-from ocmf.payload import User
-from ocmf.terms import IdType, Level, Tx
+from ocmf.terms import Tx
+from ports.authorisation import Authoriser
 from ports.clock import Clock
+from ports.contracts import CertificateStatusSource
 from ports.errors import LocalError
 from ports.meter import Quality
 from ports.trace import TraceEvent, Tracer, no_trace
-
-CONTRACT_FLAGS = ("RFID_NONE", "OCPP_NONE", "ISO15118_PNC")  # OCMF 1.4.1 tables 13 to 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,26 +54,38 @@ class Controller:
         clock: Clock,
         *,
         policy: Policy | None = None,
+        authorisers: Sequence[Authoriser] = (),
+        certificate_status: CertificateStatusSource | None = None,
         tracer: Tracer = no_trace,
     ) -> None:
-        """Raises LocalError for two connectors of one name."""
-        self.connectors: dict[str, Connector] = {}
+        """Raises LocalError for two connectors of one name, and for a policy that cannot be kept.
+
+        authorisers: asked in this order about what is not in the local list. certificate_status: where contract
+        certificates are looked up, see `Policy.ocsp`.
+        """
+        self.by_name: dict[str, Connector] = {}
         self.seccs: dict[str, SeccService] = {}
         self._gateway = gateway
         self._journal = journal
         self._forwarder = forwarder
-        self._local_list = local_list
         self._clock = clock
         self._policy = policy or Policy()
         self._tracer = tracer
+        self._admission = Admission(self.by_name, local_list, authorisers, certificate_status, journal, clock, tracer)
         for setup in setups:
             connector = Connector(setup, gateway, journal, clock, self._policy, tracer)
-            if connector.name in self.connectors:
+            if connector.name in self.by_name:
                 raise LocalError(f"two connectors are named {connector.name}")
-            self.connectors[connector.name] = connector
-            if setup.secc is not None:
-                secc = SeccService(connector, setup.secc, clock, tracer, self.authorise_contract)
-                self.seccs[connector.name] = secc
+            self.by_name[connector.name] = connector
+            if setup.secc is None:
+                continue
+            if (
+                connector.policy.ocsp is OcspPolicy.HARD
+                and "Contract" in setup.secc.payments
+                and not certificate_status
+            ):
+                raise LocalError(f"connector {connector.name}: policy ocsp is hard, but no responder is given")
+            self.seccs[connector.name] = SeccService(connector, setup.secc, clock, tracer, self._admission)
 
     async def start(self) -> None:
         """Forward what is left, follow the connectors, and end what a power failure left open.
@@ -82,50 +94,21 @@ class Controller:
         """
         await self._forwarder.start()
         open_begins = await self._journal.open_transactions()
-        for connector in self.connectors.values():
+        for connector in self.by_name.values():
             await connector.start()
         for begin in open_begins:
             await self._recover(begin)
         for secc in self.seccs.values():
             await secc.open()
 
-    def authorise(self, connector: str, token: IdToken) -> None:
+    async def authorise(self, connector: str, token: IdToken) -> None:
         """A card at the reader: begins a transaction, or ends the one that the same card began.
 
-        Raises RefusedError with the reason: not in the list, another card's transaction, meter in use, no room in
-        the journal, token away, faulted; LocalError for an unknown connector.
+        Returns when the backends have given their word. Raises RefusedError with the reason: nobody knows it, another
+        card's transaction, meter in use, no room in the journal, token away, faulted; LocalError for an unknown
+        connector.
         """
-        one = self._connector(connector)
-        try:
-            user = self._local_list.check(token, self._clock.now())
-            if one.machine.user is not None:
-                self._second_card(one, user)
-                return
-            self._check_free(one, token)
-        except RefusedError as error:
-            self._trace("session.refused", connector, why=str(error), level=error.level)
-            raise
-        self._trace("session.authorised", connector, id_type=user.id_type, level=user.level)
-        one.authorise(user)
-
-    def authorise_contract(self, connector: str, emaid: str) -> None:
-        """A contract whose certificate and signature the V2G session has verified; as `authorise`, but never a stop."""
-        one = self._connector(connector)
-        token = IdToken(emaid, IdType.EMAID)
-        try:
-            found = self._local_list.check(token, self._clock.now())
-            user = replace(found, level=Level.SECURE, flags=CONTRACT_FLAGS)
-            begun = one.machine.user
-            if begun is not None and (begun.id_type, begun.id) != (user.id_type, user.id):
-                raise RefusedError(f"another {begun.id_type} began the transaction", Level.MISMATCH, emaid)
-            if begun is not None:
-                return
-            self._check_free(one, token)
-        except RefusedError as error:
-            self._trace("session.refused", connector, why=str(error), level=error.level)
-            raise
-        self._trace("session.authorised", connector, id_type=user.id_type, level=user.level)
-        one.authorise(user)
+        await self._admission.present(self._connector(connector), token)
 
     def stop(self, connector: str, cause: Tx = Tx.END_REMOTE) -> None:
         """End the transaction; `cause` is what its end record says. Harmless without one."""
@@ -141,7 +124,7 @@ class Controller:
                 one.transaction.transaction_id if one.transaction else "",
                 one.transaction.energy_kwh if one.transaction else None,
             )
-            for one in self.connectors.values()
+            for one in self.by_name.values()
         ]
 
     async def wait_for(self, connector: str, *states: State) -> State:
@@ -180,13 +163,13 @@ class Controller:
         unexpectedly since the start.
         """
         bugs: list[BaseException] = []
-        for one in self.connectors.values():
+        for one in self.by_name.values():
             one.feed(Event.STOP, cause=Tx.END)
-        await self._within(asyncio.gather(*(one.wait_for(*RESTING) for one in self.connectors.values())), bugs)
+        await self._within(asyncio.gather(*(one.wait_for(*RESTING) for one in self.by_name.values())), bugs)
         unsigned = [asyncio.shield(pending.signed) for pending in self._journal.unsigned()]
         await self._within(asyncio.gather(*unsigned), bugs)
         await self._within(asyncio.ensure_future(self._forwarder.drained()), bugs)
-        for one in self.connectors.values():
+        for one in self.by_name.values():
             if (secc := self.seccs.get(one.name)) is not None:
                 await secc.close()
             await one.close()
@@ -210,42 +193,10 @@ class Controller:
             work.cancel()
             patience.cancel()
 
-    def _second_card(self, one: Connector, user: User) -> None:
-        begun = one.machine.user
-        if begun is not None and (begun.id_type, begun.id) != (user.id_type, user.id):
-            raise RefusedError(
-                f"another {begun.id_type} began the transaction at {one.name}; only that one ends it",
-                Level.MISMATCH,
-                user.id,
-            )
-        one.feed(Event.STOP, cause=Tx.END_LOCAL)
-
-    def _check_free(self, one: Connector, token: IdToken) -> None:
-        """Everything but the card that can stand in the way."""
-        state = one.machine.state
-        sharing = [
-            other.name
-            for other in self.connectors.values()
-            if other is not one and other.setup.meter is one.setup.meter and other.machine.state not in RESTING
-        ]
-        unsigned = self._journal.unsigned()
-        trouble = next((pending.error for pending in unsigned if pending.error is not None), None)
-        reason = ""
-        if state is State.FAULTED:
-            reason = f"connector {one.name} is {state}: {', '.join(sorted(one.machine.faults))}"
-        elif state not in RESTING:
-            reason = f"connector {one.name} is {state}"
-        elif sharing:
-            reason = f"the meter of {one.name} counts for {', '.join(sharing)}"
-        elif trouble is not None:
-            reason = f"{len(unsigned)} records wait for the token: {trouble}"
-        if reason := reason or self._journal.refusal():
-            raise RefusedError(reason, Level.NONE, token.id)
-
     async def _recover(self, begin: Entry) -> None:
         entries = await self._journal.entries(begin.transaction_id)
         transaction = OpenTransaction.recovered(entries, self._gateway.boot_id)
-        one = self.connectors.get(transaction.connector)
+        one = self.by_name.get(transaction.connector)
         if one is not None and one.transaction is None:
             one.recover(transaction)
             return
@@ -255,9 +206,9 @@ class Controller:
         self._trace("session.trouble", transaction.connector, part="recovery", why=reason)
 
     def _connector(self, name: str) -> Connector:
-        one = self.connectors.get(name)
+        one = self.by_name.get(name)
         if one is None:
-            raise LocalError(f"there is no connector {name}; there are {', '.join(self.connectors)}")
+            raise LocalError(f"there is no connector {name}; there are {', '.join(self.by_name)}")
         return one
 
     def _trace(self, kind: str, source: str, **data: object) -> None:

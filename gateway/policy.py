@@ -13,6 +13,17 @@ from ports.charge_control import ChargeControl
 from ports.meter import Meter, MeterIdentity
 
 
+class OcspPolicy(StrEnum):
+    """Whether a contract certificate passes whose OCSP status nobody tells; a revoked one never does.
+
+    HARD: it is refused. SOFT: it passes. OFF: nobody is asked.
+    """
+
+    HARD = "hard"
+    SOFT = "soft"
+    OFF = "off"
+
+
 class OnTrouble(StrEnum):
     """Whether charging goes on."""
 
@@ -33,6 +44,10 @@ class Policy:
     store_retry_s: pause between attempts to keep an end record on a full disk. firmware_retry_s: the same for a silent
     connector.
     meter_lost, clock_step: stop or continue. stop_s: what a graceful stop waits for sessions, signatures and backends.
+    authorise_s: how long all backends together may take for their word. ocsp, ocsp_s: how contract certificates are
+    looked up, and how long that may take. free: whoever plugs in may charge, and nobody is asked.
+    receipt_messages, receipt_s: a vehicle that pays by contract signs the meter's reading every so many messages of the
+    charging loop, or every so many seconds, whatever comes first; 0 = never.
     """
 
     plug_s: float = 60.0
@@ -50,6 +65,12 @@ class Policy:
     stop_s: float = 30.0
     meter_lost: OnTrouble = OnTrouble.STOP
     clock_step: OnTrouble = OnTrouble.CONTINUE
+    authorise_s: float = 40.0  # a vehicle gives up after 60 s, its station after 55 s (ISO 15118-2 table 109)
+    ocsp: OcspPolicy = OcspPolicy.SOFT
+    ocsp_s: float = 10.0
+    free: bool = False
+    receipt_messages: int = 0
+    receipt_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,7 +78,7 @@ class _Run:
         self._vehicle.plug_in(self._bench.plant.connectors[session.connector])
         await self._soon("the station to see the vehicle", controller.wait_for(session.connector, State.PLUGGED))
         if not self._has_contract:
-            controller.authorise(session.connector, self._card())
+            await controller.authorise(session.connector, self._card())
         await self._soon("energy to flow", self._energy())
         self.transaction_id = next(
             status.transaction_id for status in controller.status() if status.name == session.connector
@@ -139,7 +139,7 @@ class _Run:
             if self._has_contract:
                 controller.stop(session.connector)
             elif status.state not in ENDING:  # a V2G session ends its transaction by itself
-                controller.authorise(session.connector, self._card())
+                await controller.authorise(session.connector, self._card())
         try:
             await self._soon(
                 "the transaction to end", controller.wait_for(session.connector, State.PLUGGED, State.FAULTED)

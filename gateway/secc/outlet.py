@@ -14,6 +14,7 @@ from ports.charge_control import ControlFault, PilotState
 from ports.clock import Clock
 from ports.dc_supply import DcMeasured
 from v2g.session.station_side import (
+    CERTIFICATE_SERVICE,
     AcLimits,
     CertificateAnswer,
     DcLimits,
@@ -82,11 +83,11 @@ class Outlet:
 
     @property
     def free(self) -> bool:
-        return False
+        return self._connector.policy.free
 
     @property
     def services(self) -> tuple[Service, ...]:
-        return ()
+        return (CERTIFICATE_SERVICE,) if self._setup.contract_source is not None else ()
 
     @property
     def civil_time(self) -> datetime | None:

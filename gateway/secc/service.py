@@ -6,12 +6,14 @@ The transaction machine alone opens and closes; a session asks for power, and le
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.admission import Admission
 from gateway.authorisation import RefusedError
 from gateway.connector import Connector
+from gateway.secc.certificate_request import CertificateRequest
 from gateway.secc.outlet import Outlet
 from gateway.secc.pilot_mode import DUTIES, NEXT, STEADY, Happening, Mode
 from gateway.secc.setup import SeccSetup
@@ -19,6 +21,7 @@ from gateway.transaction import RESTING, Event
 from ocmf.terms import Tx
 from ports.charge_control import PilotState
 from ports.clock import Clock
+from ports.contracts import ContractAnswer
 from ports.dc_supply import DcRating
 from ports.errors import PeerError, RigError
 from ports.trace import TraceEvent, Tracer
@@ -28,16 +31,18 @@ from v2g.session import events as v2g
 from v2g.session.secc import Secc, SeccSettings
 from v2g.session.station_side import CertificateAnswer
 
-AuthoriseContract = Callable[[str, str], None]
-
 
 @dataclass(slots=True, eq=False)
 class _Session:
-    """One connection of a vehicle. contract: EMAID that waits to be authorised. leaving: asked to end."""
+    """One connection of a vehicle. leaving: asked to end.
+
+    contract: what waits to be authorised. asking: the tasks that ask about it; they end with the session.
+    """
 
     connection: Connection
     outlet: Outlet
-    contract: str = ""
+    contract: v2g.AuthorizationWanted | None = None
+    asking: list[asyncio.Task[None]] = field(default_factory=list)
     wants_cable_check: bool = False
     leaving: bool = False
 
@@ -51,7 +56,7 @@ class SeccService:
         setup: SeccSetup,
         clock: Clock,
         tracer: Tracer,
-        authorise_contract: AuthoriseContract,
+        admission: Admission,
     ) -> None:
         self.mode = Mode.FREE
         self.paused: v2g.PausedSession | None = None
@@ -60,12 +65,13 @@ class SeccService:
         self._setup = setup
         self._clock = clock
         self._tracer = tracer
-        self._authorise_contract = authorise_contract
+        self._admission = admission
         self._sessions: dict[Connection, _Session] = {}
         self._current: _Session | None = None
         self._shown: float | None = STEADY
         self._silence: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._fetches: set[asyncio.Task[ContractAnswer]] = set()
         self._review_planned = False
 
     async def open(self) -> None:
@@ -80,7 +86,7 @@ class SeccService:
             tls=self._setup.tls,
             sdp_port=self._setup.sdp_port,
         )
-        self._connector.on_change = self._changed
+        self._connector.on_change.append(self._changed)
         self._connector.on_wake_up = lambda: self._happens(Happening.WAKE_UP)
         self._changed()
 
@@ -88,7 +94,7 @@ class SeccService:
         """End every session and listen no more; harmless when closed."""
         if self.station is not None:
             await self.station.close("the station shuts down")
-        for task in [*self._tasks, *([self._silence] if self._silence else [])]:
+        for task in [*self._tasks, *self._fetches, *([self._silence] if self._silence else [])]:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._setup.dc is not None:
@@ -127,10 +133,10 @@ class SeccService:
         match event:
             case v2g.StateChanged():
                 outlet.settle()
-            case v2g.AuthorizationWanted(payment="Contract", emaid=emaid):
-                session.contract = emaid
-            case v2g.CertificateWanted():  # no pool stands behind this station
-                outlet.certificate_answer = CertificateAnswer(code="FAILED_NoCertificateAvailable")
+            case v2g.AuthorizationWanted(payment="Contract"):
+                session.contract = event
+            case v2g.CertificateWanted():
+                self._request_certificate(session, event)
             case v2g.ParametersWanted(mode=mode):
                 outlet.renegotiation = False
                 outlet.offer_schedules(mode)
@@ -171,6 +177,8 @@ class SeccService:
 
     def _end(self, session: _Session, ended: v2g.Ended) -> None:
         self._current = None
+        for task in session.asking:
+            task.cancel()
         self._trace("secc.session", outcome=ended.outcome, why=ended.reason)
         self._set_output(0.0, 0.0)
         if ended.paused is not None and self._connector.machine.in_transaction and not session.outlet.ending:
@@ -210,14 +218,32 @@ class SeccService:
     def _authorise(self, session: _Session) -> None:
         """A contract, as soon as the transaction before it is over."""
         machine = self._connector.machine
-        if not session.contract or (machine.state not in RESTING and machine.user is None):
+        if session.contract is None or (machine.state not in RESTING and machine.user is None):
             return
-        emaid, session.contract = session.contract, ""
+        contract, session.contract = session.contract, None
+        session.asking.append(self._spawn(self._ask(session, contract), "authorisation"))
+
+    async def _ask(self, session: _Session, contract: v2g.AuthorizationWanted) -> None:
         try:
-            self._authorise_contract(self._connector.name, emaid)
+            await self._admission.present_contract(self._connector, contract.emaid, contract.certificates)
         except RefusedError as error:
-            self._trace("secc.refused", why=str(error))
-            session.outlet.refusal = "FAILED"
+            self._trace("secc.refused", why=str(error), code=error.code)
+            session.outlet.refusal = error.code
+        self._changed()
+
+    def _request_certificate(self, session: _Session, wanted: v2g.CertificateWanted) -> None:
+        source = self._setup.contract_source
+        if source is None:  # the service is not offered; a vehicle may ask all the same
+            session.outlet.certificate_answer = CertificateAnswer(code="FAILED_NoCertificateAvailable")
+            return
+        request = CertificateRequest(source, wanted, self._clock, self._trace)
+        self._fetches.add(request.asking)
+        request.asking.add_done_callback(self._fetches.discard)
+        self._spawn(self._fetch(session, request), "certificate")
+
+    async def _fetch(self, session: _Session, request: CertificateRequest) -> None:
+        session.outlet.certificate_answer = await request.answer()
+        session.connection.changed()
 
     def _check_cable(self, session: _Session) -> None:
         if session.wants_cable_check and self._connector.contactor_closed:
@@ -293,10 +319,11 @@ class SeccService:
 
     # tasks
 
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=f"{self._connector.name}: {name}")
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ports.contracts import ContractSource
 from ports.dc_supply import DcSupply
 from ports.faults import FaultHook, no_fault
 from v2g import sdp
@@ -23,6 +24,7 @@ class SeccSetup:
     link: the interface that leads to the cable. sdp_port: 0 takes a free one.
     protocols: "iso2", "din". payments: "ExternalPayment" (a card at the reader), "Contract" (Plug & Charge, over TLS).
     phases, nominal_v: of an AC connector. dc: the power stage of a DC connector; None: AC.
+    contract_source: where requests for contracts go; None: none are taken.
     contract_roots: roots of contract certificates (asn1crypto); None: only their own validity is looked at.
     communication_s: a vehicle that has not begun a session so long after 5 % duty is charged without (AC only).
     leave_s: what a vehicle has to end its session when the station ends the transaction; fault_s: after a fault.
@@ -36,6 +38,7 @@ class SeccSetup:
     tls_policy: TlsPolicy = TlsPolicy.OFF
     tls: StationTls | None = None
     contract_roots: Iterable[Any] | None = None
+    contract_source: ContractSource | None = None
     phases: int = 3
     nominal_v: float = 230.0
     dc: DcSupply | None = None

@@ -25,7 +25,7 @@ def records(folder: Path, *, trouble: str = "") -> list[SignedRecord]:
         controller = await point.start()
         point.cable.plug()
         await controller.wait_for("c1", State.PLUGGED)
-        controller.authorise("c1", CARD)
+        await controller.authorise("c1", CARD)
         await controller.wait_for("c1", State.CHARGING)
         await clock.sleep(90)
         if trouble == "clock":

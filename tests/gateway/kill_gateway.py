@@ -124,7 +124,7 @@ async def drive(controller: Controller, name: str, cable: Cable, dice: Random) -
         await controller.wait_for(name, State.AVAILABLE)
         cable.plug()
         await controller.wait_for(name, State.PLUGGED)
-        controller.authorise(name, CARD)
+        await controller.authorise(name, CARD)
         await controller.wait_for(name, State.CHARGING)
         await asyncio.sleep(dice.uniform(0.0, 0.08))
         cable.unplug()

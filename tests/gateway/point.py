@@ -250,7 +250,7 @@ class Point:
 
     async def crash(self) -> None:
         """The process dies: nothing is ended, nothing said goodbye; contactors fall open."""
-        for one in self.controller.connectors.values():
+        for one in self.controller.by_name.values():
             await one.close()
         await self.forwarder.close()
         await self.journal.close()

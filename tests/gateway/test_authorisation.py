@@ -19,7 +19,7 @@ def test_one_card_in_any_spelling() -> None:
     for spelling in ("04A2B3C4", "04 a2 b3 c4", "04-A2-B3-C4"):
         user = cards.check(IdToken(spelling), NOW)
         assert (user.id, user.id_type, user.level, user.assigned) == ("04A2B3C4", IdType.ISO14443, Level.TRUSTED, True)
-        assert user.flags == ("RFID_PLAIN", "OCPP_NONE")
+        assert user.flags == ("RFID_PLAIN", "OCPP_WHITELIST")
     with pytest.raises(RefusedError):
         cards.check(IdToken("04A2B3C4", IdType.CENTRAL), NOW)
 

@@ -56,7 +56,7 @@ def campaign(folder: Path, faults: Callable[[VirtualClock], BackendFaults], outa
                 await cpo.off()
             point.cable.plug()
             await controller.wait_for("c1", State.PLUGGED)
-            controller.authorise("c1", CARD)
+            await controller.authorise("c1", CARD)
             await controller.wait_for("c1", State.CHARGING)
             await clock.sleep(1800)
             point.cable.unplug()

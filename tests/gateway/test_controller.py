@@ -74,7 +74,7 @@ async def charge(point: Point, seconds: float = 150.0) -> None:
     controller = await point.start()
     point.cable.plug()
     await controller.wait_for("c1", State.PLUGGED)
-    controller.authorise("c1", CARD)
+    await controller.authorise("c1", CARD)
     await controller.wait_for("c1", State.CHARGING)
     await point.clock.sleep(seconds)
 
@@ -109,7 +109,7 @@ def test_the_contactor_waits_for_the_signed_begin(tmp_path: Path) -> None:
         point.signer.away = True
         point.cable.plug()
         await controller.wait_for("c1", State.PLUGGED)
-        controller.authorise("c1", CARD)
+        await controller.authorise("c1", CARD)
         await controller.wait_for("c1", State.SIGNING_BEGIN)
         await point.clock.sleep(5)
         assert "closed" not in point.cable.log
@@ -127,7 +127,7 @@ def test_local_and_remote_stops_have_their_code(tmp_path: Path, token: IdToken |
     async def session(point: Point) -> None:
         await charge(point, 10)
         if token:
-            point.controller.authorise("c1", token)
+            await point.controller.authorise("c1", token)
         else:
             point.controller.stop("c1")
         await rest(point)
@@ -149,11 +149,11 @@ def test_cards_that_may_not_charge_are_refused_with_their_level(tmp_path: Path) 
             (IdToken("DEADBEEF"), Level.UNKNOWN),
         ):
             with pytest.raises(RefusedError) as refused:
-                point.controller.authorise("c1", token)
+                await point.controller.authorise("c1", token)
             assert refused.value.level is level
         assert point.controller.status()[0].state is State.CHARGING
         with pytest.raises(LocalError, match="no connector c9"):
-            point.controller.authorise("c9", CARD)
+            await point.controller.authorise("c9", CARD)
 
     point = play(tmp_path, session)  # closing ends the open transaction
     assert verdict(point).status is TransactionStatus.OK
@@ -283,7 +283,7 @@ def test_a_token_that_goes_away_stops_charging_in_time_and_nothing_unsigned_is_s
         assert len(point.backend.records) == 1
         assert [pending.entry.kind for pending in point.journal.unsigned()] == ["Sample.Periodic", "Transaction.End"]
         with pytest.raises(RefusedError, match="2 records wait for the token"):
-            point.controller.authorise("c1", CARD)
+            await point.controller.authorise("c1", CARD)
         await point.clock.sleep(3600)
         point.signer.away = False
         await point.clock.sleep(3)
@@ -342,7 +342,7 @@ def test_a_disk_that_fills_up_stops_charging_and_the_end_is_kept_when_there_is_r
         await point.controller.wait_for("c1", State.WAITING_FOR_ROOM)
         assert "unlocked" in point.cable.log
         with pytest.raises(RefusedError):
-            point.controller.authorise("c1", OTHER_CARD)
+            await point.controller.authorise("c1", OTHER_CARD)
         await point.clock.sleep(3600)
         Full.full = False
         await rest(point)
@@ -357,7 +357,7 @@ def test_a_full_disk_refuses_a_new_session(tmp_path: Path) -> None:
         point.min_free_bytes = 1 << 60
         controller = await point.start()
         with pytest.raises(RefusedError, match="KiB free"):
-            controller.authorise("c1", CARD)
+            await controller.authorise("c1", CARD)
 
     play(tmp_path, session)
 
@@ -450,10 +450,10 @@ def test_a_fault_opens_at_once_and_blocks(tmp_path: Path, fault: ControlFault) -
         assert point.clock.monotonic() - began < 0.1
         await point.controller.wait_for("c1", State.FAULTED)
         with pytest.raises(RefusedError, match=fault):
-            point.controller.authorise("c1", CARD)
+            await point.controller.authorise("c1", CARD)
         point.cable.set_fault(fault, False)
         await point.controller.wait_for("c1", State.PLUGGED)
-        point.controller.authorise("c1", CARD)
+        await point.controller.authorise("c1", CARD)
         await point.controller.wait_for("c1", State.CHARGING)
 
     point = play(tmp_path, session)
@@ -470,7 +470,7 @@ def test_a_welded_contactor_stays_locked_and_its_energy_is_billed(tmp_path: Path
         await point.clock.sleep(100)
         assert point.cable.locked
         with pytest.raises(RefusedError):
-            point.controller.authorise("c1", OTHER_CARD)
+            await point.controller.authorise("c1", OTHER_CARD)
         point.cable.move_contactor(False)
         await rest(point)
         assert point.controller.status()[0].faults == ()
@@ -499,7 +499,7 @@ def test_a_lock_that_jams_begins_nothing(tmp_path: Path) -> None:
         point.cable.jammed = True
         controller = await point.start()
         point.cable.plug()
-        controller.authorise("c1", CARD)
+        await controller.authorise("c1", CARD)
         await controller.wait_for("c1", State.FAULTED)
 
     assert play(tmp_path, session).backend.records == []
@@ -522,7 +522,7 @@ def test_a_begin_without_a_meter_begins_nothing(tmp_path: Path) -> None:
         controller = await point.start()
         point.cable.plug()
         await controller.wait_for("c1", State.PLUGGED)
-        controller.authorise("c1", CARD)
+        await controller.authorise("c1", CARD)
         await controller.wait_for("c1", State.READING_BEGIN)
         await controller.wait_for("c1", State.PLUGGED)
         await point.clock.sleep(0.1)
@@ -534,7 +534,7 @@ def test_a_begin_without_a_meter_begins_nothing(tmp_path: Path) -> None:
 def test_a_card_that_waits_for_a_vehicle_is_forgotten_in_time(tmp_path: Path) -> None:
     async def session(point: Point) -> None:
         controller = await point.start()
-        controller.authorise("c1", CARD)
+        await controller.authorise("c1", CARD)
         await controller.wait_for("c1", State.AUTHORISED)
         await point.clock.sleep(61)
         point.cable.plug()
@@ -555,11 +555,11 @@ def test_two_connectors_with_two_meters_and_two_with_one(tmp_path: Path) -> None
             cable.plug()
         for name in ("c1", "c2"):
             await controller.wait_for(name, State.PLUGGED)
-            controller.authorise(name, CARD)
+            await controller.authorise(name, CARD)
         for name in ("c1", "c2"):
             await controller.wait_for(name, State.CHARGING)
         with pytest.raises(RefusedError, match="counts for c2"):
-            controller.authorise("c3", CARD)
+            await controller.authorise("c3", CARD)
         await point.clock.sleep(100)
 
     point = play(tmp_path, session)

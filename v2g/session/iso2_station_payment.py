@@ -74,7 +74,7 @@ class Iso2Payment(Iso2Opening):
             received: Any = decode("iso2", exi)
         except ExiError as error:
             raise Refusal("FAILED", f"the backend's answer cannot be read: {error}") from error
-        answer = getattr(getattr(received, "Body", None), "BodyElement", None)
+        answer: Any = getattr(getattr(received, "Body", None), "BodyElement", None)
         if type(answer).__name__ != f"{kind}Type":
             raise Refusal("FAILED", f"the backend answered with {type(answer).__name__}, expected {kind}")
         if hole := holes(deviations(received)):

@@ -125,7 +125,7 @@ class Bench:
         )
         await self.controller.start()
         self.secc = self.controller.seccs["c1"]
-        self.connector = self.controller.connectors["c1"]
+        self.connector = self.controller.by_name["c1"]
         if self.evcc is not None:
             self.evcc.start()
         return self
@@ -143,8 +143,8 @@ class Bench:
         self.vehicle.plug_in(self.outlet)
         await self.state(State.PLUGGED, State.LOCKING)
 
-    def card(self) -> None:
-        self.controller.authorise("c1", CARD)
+    async def card(self) -> None:
+        await self.controller.authorise("c1", CARD)
 
     async def unplug(self) -> None:
         self.vehicle.unplug()
@@ -164,7 +164,7 @@ class Bench:
     async def session(self, wish: Wish | None = None) -> None:
         """From the plug to the signed end; the plug stays in."""
         await self.plug(wish)
-        self.card()
+        await self.card()
         await self.charging()
         assert self.evcc is not None
         await self.soon(self.evcc.idle(), 7200)

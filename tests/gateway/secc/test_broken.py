@@ -42,7 +42,7 @@ class Breaking:
 
         async def main(bench: Bench) -> None:
             await bench.plug(Seconds(5))
-            bench.card()
+            await bench.card()
             assert bench.evcc is not None
             await bench.soon(bench.evcc.idle(), 200) if bench.evcc.connection else await _fail_or_end(bench)
             check_result = check(bench)
@@ -69,7 +69,7 @@ async def _the_next_one(bench: Bench) -> None:
     if state is State.PLUGGED:
         for _, own in groupby(await bench.records(), lambda row: row[0]):
             assert [row[1] for row in own][-1] == "Transaction.End"
-        bench.card()
+        await bench.card()
     bench.vehicle.want(Seconds(5))
     bench.evcc.try_again()
     await bench.charging()
@@ -161,7 +161,7 @@ def _freeze(bench: Bench) -> None:
 def test_a_silent_vehicle_is_waited_for_60_s() -> None:
     async def main(bench: Bench) -> None:
         await bench.plug(Seconds(3600))
-        bench.card()
+        await bench.card()
         await bench.charging()
         await bench.clock.sleep(5)
         last = bench.at("v2g.rx", role="SECC")
@@ -179,7 +179,7 @@ def test_a_new_session_of_the_vehicle_replaces_a_dead_one() -> None:
     async def main(bench: Bench) -> None:
         assert bench.evcc is not None
         await bench.plug(Seconds(3600))
-        bench.card()
+        await bench.card()
         await bench.charging()
         await bench.clock.sleep(5)
         _freeze(bench)
@@ -189,7 +189,7 @@ def test_a_new_session_of_the_vehicle_replaces_a_dead_one() -> None:
         assert bench.outcomes() == ["aborted"]
         assert bench.connector.machine.state is State.PLUGGED
         assert [row[2] for row in await bench.records()][-1] == "A"
-        bench.card()
+        await bench.card()
         await bench.charging()
         await again.close()
 

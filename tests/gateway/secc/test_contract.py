@@ -137,7 +137,7 @@ def test_contracts_are_never_offered_on_plain_tcp(tmp_path: Path) -> None:
         found = [e.data for e in bench.told("v2g.StationFound")]
         assert [data["payments"] for data in found] == [["ExternalPayment"]]
         assert "PaymentDetailsReq" not in bench.messages()
-        bench.card()  # the vehicle fell back to it
+        await bench.card()  # the vehicle fell back to it
         await bench.charging()
 
     on_bench(main, **settings)

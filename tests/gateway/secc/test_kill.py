@@ -78,7 +78,7 @@ def test_every_boundary(dc: bool, protocol: str, side: str, after: bool) -> None
             )
             killers.append(killer)
             await bench.plug(Seconds(1))
-            bench.card()
+            await bench.card()
             await bench.clock.sleep(0.01)
             await bench.soon(evcc.idle())
             if not killer.struck:
@@ -93,7 +93,7 @@ def test_every_boundary(dc: bool, protocol: str, side: str, after: bool) -> None
                 assert state is State.PLUGGED, struck
             assert not bench.outlet.branch.closed, struck
             if state is State.PLUGGED:
-                bench.card()
+                await bench.card()
             bench.vehicle.want(Seconds(1))
             evcc.try_again()
             await bench.charging(10)

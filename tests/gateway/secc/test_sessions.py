@@ -107,7 +107,7 @@ def test_no_power_without_a_card() -> None:
         assert "PowerDeliveryReq" not in bench.messages()
         assert set(bench.codes("AuthorizationRes")) == {"OK"}
         assert not bench.told("power.contactor")
-        bench.card()
+        await bench.card()
         await bench.charging()
 
     on_bench(main)
@@ -116,10 +116,10 @@ def test_no_power_without_a_card() -> None:
 def test_the_card_ends_it_and_the_vehicle_is_asked_first() -> None:
     async def main(bench: Bench) -> None:
         await bench.plug(Seconds(3600))
-        bench.card()
+        await bench.card()
         await bench.charging()
         await bench.clock.sleep(10)
-        bench.card()
+        await bench.card()
         assert await bench.state(State.WINDING_DOWN) is State.WINDING_DOWN
         assert bench.outlet.branch.closed
         await bench.state(State.PLUGGED)
@@ -134,7 +134,7 @@ def test_the_card_ends_it_and_the_vehicle_is_asked_first() -> None:
 def test_a_vehicle_that_cannot_talk_charges_by_the_duty() -> None:
     async def main(bench: Bench) -> None:
         await bench.plug(Seconds(60))
-        bench.card()
+        await bench.card()
         await bench.clock.sleep(19)
         assert bench.outlet.cable.vehicle_duty() == 5.0
         assert bench.vehicle.phase is Phase.CONNECTED
@@ -142,7 +142,7 @@ def test_a_vehicle_that_cannot_talk_charges_by_the_duty() -> None:
         assert bench.modes() == ["asking", "basic"]
         assert bench.outlet.cable.vehicle_duty() == pytest.approx(16 / 0.6)
         await bench.soon(bench.vehicle.until(Phase.CONNECTED), 120)
-        bench.card()
+        await bench.card()
         await bench.state(State.PLUGGED)
         await bench.unplug()
         await bench.clock.sleep(1)
@@ -160,7 +160,7 @@ def test_the_fallback_may_come_before_the_card() -> None:
         await bench.plug(Seconds(60))
         await bench.clock.sleep(30)
         assert bench.outlet.cable.vehicle_duty() is None
-        bench.card()
+        await bench.card()
         await bench.charging()
 
     on_bench(main, talks=False)
@@ -171,7 +171,7 @@ def test_pause_sleep_wake_up_and_resume_in_one_transaction() -> None:
         assert bench.evcc is not None
         bench.evcc.plan = Plan(pause_after_s=60, pause_s=300)
         await bench.plug(Energy(Decimal(400)))
-        bench.card()
+        await bench.card()
         await bench.charging()
         await bench.state(State.SUSPENDED, within=120)
         await bench.clock.sleep(60)
@@ -205,7 +205,7 @@ def test_a_pause_ends_with_the_plug() -> None:
         assert bench.evcc is not None
         bench.evcc.plan = Plan(pause_after_s=30, pause_s=3000)
         await bench.plug(Seconds(3600))
-        bench.card()
+        await bench.card()
         await bench.state(State.SUSPENDED, within=120)
         await bench.clock.sleep(5)
         assert bench.modes()[-1] == "asleep"
@@ -222,7 +222,7 @@ def test_a_vehicle_that_forgot_its_pause_has_to_pay_again() -> None:
         assert bench.evcc is not None
         bench.evcc.plan = Plan(pause_after_s=30, pause_s=100_000)
         await bench.plug(Seconds(3600))
-        bench.card()
+        await bench.card()
         await bench.state(State.SUSPENDED, within=120)
         await bench.clock.sleep(5)
         await bench.evcc.close()  # its controller loses its memory
@@ -234,7 +234,7 @@ def test_a_vehicle_that_forgot_its_pause_has_to_pay_again() -> None:
         assert bench.codes("SessionSetupRes") == ["OK_NewSessionEstablished"] * 2
         assert [row[2] for row in await bench.records()][-1] == "E"
         assert bench.vehicle.phase is Phase.CONNECTED
-        bench.card()
+        await bench.card()
         await bench.charging()
 
     on_bench(main)
@@ -246,7 +246,7 @@ def test_both_sides_may_negotiate_anew(dc: bool) -> None:
         assert bench.evcc is not None
         bench.evcc.plan = Plan(renegotiate_after_s=20)
         await bench.plug(Seconds(60))
-        bench.card()
+        await bench.card()
         await bench.charging()
         await bench.clock.sleep(30)
         assert bench.messages().count("ChargeParameterDiscoveryReq") in (3, 4)
@@ -274,7 +274,7 @@ def test_an_electrical_fault_opens_at_once_and_ends_the_session(fault: str, dc: 
 
     async def main(bench: Bench) -> None:
         await bench.plug(Seconds(3600))
-        bench.card()
+        await bench.card()
         await bench.charging()
         await bench.clock.sleep(10)
         struck = bench.clock.monotonic()
@@ -292,7 +292,7 @@ def test_an_electrical_fault_opens_at_once_and_ends_the_session(fault: str, dc: 
 def test_another_fault_is_told_before_the_session_is_cut_off() -> None:
     async def main(bench: Bench) -> None:
         await bench.plug(Seconds(3600))
-        bench.card()
+        await bench.card()
         await bench.charging()
         await bench.clock.sleep(10)
         bench.outlet.charger.board.residual.sense(dc_ma=7.0)
@@ -311,7 +311,7 @@ def test_a_bad_isolation_delivers_nothing() -> None:
         assert bench.evcc is not None
         bench.outlet.dc.insulation_kohm = 20.0
         await bench.plug()
-        bench.card()
+        await bench.card()
         await bench.soon(bench.evcc.failure())
         await bench.state(State.PLUGGED)
         await bench.clock.sleep(1)
@@ -320,7 +320,7 @@ def test_a_bad_isolation_delivers_nothing() -> None:
         assert kwh == 0
         assert [row[2] for row in await bench.records()] == ["B", "A"]
         bench.outlet.dc.insulation_kohm = 2000.0
-        bench.card()
+        await bench.card()
         bench.evcc.try_again()
         await bench.charging()
 
@@ -331,7 +331,7 @@ def test_a_token_that_is_away_lets_nobody_charge() -> None:
     async def main(bench: Bench) -> None:
         bench.signer.away = True
         await bench.plug()
-        bench.card()
+        await bench.card()
         await bench.clock.sleep(25)
         assert "PowerDeliveryReq" not in bench.messages()
         assert not bench.told("power.contactor")
@@ -346,10 +346,10 @@ def test_another_card_does_not_end_it() -> None:
         from gateway.authorisation import IdToken
 
         await bench.plug(Seconds(600))
-        bench.card()
+        await bench.card()
         await bench.charging()
         with pytest.raises(RefusedError):
-            bench.controller.authorise("c1", IdToken("04FFFFFF"))
+            await bench.controller.authorise("c1", IdToken("04FFFFFF"))
         await bench.clock.sleep(5)
         assert bench.vehicle.phase is Phase.CHARGING
 
