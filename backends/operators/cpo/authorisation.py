@@ -111,7 +111,7 @@ class AuthorisationDesk:
                 certificates = await self._contracts.chain(asked.id, asked.certificate)
                 contract = ContractStatus.ACCEPTED
             if asked.hashes:
-                await self._contracts.hashes(asked.hashes)
+                await self._contracts.hashes(asked.hashes, certificates)
                 contract = ContractStatus.ACCEPTED
         except ContractRefused as refused:
             status = _BLOCKING.get(refused.status, AuthorisationStatus.INVALID)

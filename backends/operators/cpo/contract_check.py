@@ -95,9 +95,12 @@ class ContractCheck:
             raise ContractRefused(status, str(error)) from None
         return tuple(one.dump() for one in (leaf, *sub_cas))
 
-    async def hashes(self, asked: Sequence[CertificateId]) -> None:
-        """Ask about every certificate of a chain by its hashes. Raises ContractRefused."""
-        known = await self._roots()
+    async def hashes(self, asked: Sequence[CertificateId], chain: Sequence[bytes] = ()) -> None:
+        """Ask about every certificate of a chain by its hashes. chain: of `chain`, if it came too (its sub-CAs issue).
+
+        Raises ContractRefused.
+        """
+        known = [*await self._roots(), *map(load, chain)]
         for one in asked:
             status, why = await self._desk.status(one, known)
             if status is Status.REVOKED:
