@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -31,9 +30,6 @@ class BootAnswer:
     current_time: str
 
 
-Handler = Callable[[Payload], Awaitable[Mapping[str, Any]]]
-
-
 class Dialect(Protocol):
     """One version's messages."""
 
@@ -42,6 +38,9 @@ class Dialect(Protocol):
 
     async def heartbeat(self) -> str:
         """Returns the time of the CSMS."""
+
+    def station_status(self) -> dict[str, Any] | None:
+        """StatusNotification of the station as a whole, where the version has one."""
 
     def connector_status(self, news: ConnectorNews) -> dict[str, Any]:
         """StatusNotification without its time: what is told again only when it has changed."""

@@ -20,6 +20,7 @@ from backend_client.ocpp.requests import Desk
 from backend_client.ocpp.schemas import check
 from backend_client.ocpp.settings import OcppSettings, Version
 from backend_client.ocpp.state_file import StateFile
+from backend_client.ocpp.v16 import Ocpp16
 from backend_client.ocpp.v201 import Ocpp201
 from backend_client.ocpp.variables import Variables
 from ports.authorisation import Authorisation, AuthorisationRequest
@@ -33,7 +34,7 @@ from ports.trace import TraceEvent, Tracer, no_trace
 UNNAMED = StationIdentity("Plugbench", "Plugbench", "", "")
 JITTER = 0.5  # part of a pause that is cut off at random
 LEAST_BOOT_S = 10.0  # pause between two BootNotifications when the CSMS names none
-DIALECTS: Mapping[Version, Callable[..., Dialect]] = {Version.V201: Ocpp201}
+DIALECTS: Mapping[Version, Callable[..., Dialect]] = {Version.V201: Ocpp201, Version.V16: Ocpp16}
 
 
 class OcppLink:
@@ -187,6 +188,9 @@ class OcppLink:
         self._trace("ocpp.up")
         self._news = {news.number: news for news in (self._station.connectors() if self._station else ())}
         told: dict[int, dict[str, Any]] = {}
+        whole = self._dialect.station_status()
+        if whole is not None:
+            await self._politely(self._dialect.notify(whole, rfc3339(self._clock.now())))
         await self._tell_news(told)
         self._accepted.set()
         self._failures = 0

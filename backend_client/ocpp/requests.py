@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from backend_client.ocpp.connection import Reply
-from backend_client.ocpp.dialect import Handler
-from backend_client.ocpp.frames import Call, Refusal, Result
+from backend_client.ocpp.frames import Call, Payload, Refusal, Result
 from backend_client.ocpp.schemas import SchemaError, check, code_of, is_known
 from backend_client.ocpp.settings import OcppSettings
 from backend_client.ocpp.state_file import StateFile
 from backend_client.ocpp.variables import Variables
 from ports.errors import PlugbenchError
 from ports.station import Station
+
+Handler = Callable[[Payload], Awaitable[Payload]]
 
 
 class Desk:

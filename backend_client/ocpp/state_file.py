@@ -111,8 +111,7 @@ class StateFile:
         self._database = sqlite3.connect(self._path, check_same_thread=False)
         self._database.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {_SCHEMA}")
         for row in self._database.execute("SELECT * FROM tx ORDER BY rowid"):
-            known = KnownTransaction(*row[:6], ended=bool(row[6]))
-            self.transactions[known.id] = known
+            self.transactions[row[0]] = KnownTransaction(row[0], row[1], row[2], row[3], row[4], row[5], bool(row[6]))
         self.remote_starts = dict(self._database.execute("SELECT id_token, number FROM remote_start"))
         self.variables = dict(self._database.execute("SELECT name, value FROM variable"))
 

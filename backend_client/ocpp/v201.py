@@ -39,6 +39,10 @@ class Ocpp201:
         """Heartbeat."""
         return str((await self._call("Heartbeat", {}))["currentTime"])
 
+    def station_status(self) -> dict[str, Any] | None:
+        """2.0.1 has none."""
+        return None
+
     def connector_status(self, news: ConnectorNews) -> dict[str, Any]:
         """One connector per EVSE."""
         return {"connectorStatus": news.availability.value, "evseId": news.number, "connectorId": 1}
