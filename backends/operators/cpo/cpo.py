@@ -11,6 +11,7 @@ from random import Random
 from backend_client.opcp import OpcpClient
 from backends.cpo_receiver import CpoReceiver
 from backends.guarded_http import GuardedHttp
+from backends.http_server import HttpServer, serve_asgi
 from backends.operators.cpo.authorisation import AuthorisationDesk
 from backends.operators.cpo.certificate_status import StatusDesk
 from backends.operators.cpo.contract_check import ContractCheck, ContractRoots
@@ -21,6 +22,7 @@ from backends.operators.cpo.enrolment import V2G, Enroller, EnrolmentDesk, PoolE
 from backends.operators.cpo.faults import CsmsFaults, NoCsmsFaults
 from backends.operators.cpo.frames import Version
 from backends.operators.cpo.link import Socket, StationLink
+from backends.operators.cpo.operator_api import operator_api
 from backends.operators.cpo.outbox import Outbox
 from backends.operators.cpo.remote import RemoteControl
 from backends.operators.cpo.server import REPLACED, Admitted, StationServer
@@ -40,15 +42,17 @@ from ports.trace import Tracer, no_trace
 
 @dataclass(slots=True)
 class RunningCpo:
-    """What runs. urls: that stations append their identity to, one per listener."""
+    """What runs. urls: that stations append their identity to, one per listener. api_url: "" when it is not served."""
 
     urls: Sequence[str]
+    api_url: str
     csms: Csms
     remote: RemoteControl
     outbox: Outbox
     _server: StationServer = field(repr=False)
     _delivery: asyncio.Task[None] = field(repr=False)
     _http: GuardedHttp = field(repr=False)
+    _api: HttpServer | None = field(repr=False)
 
     @property
     def url(self) -> str:
@@ -62,6 +66,8 @@ class RunningCpo:
 
     async def close(self) -> None:
         """Let nobody in, end the connections and the deliveries; the database stays open. Harmless when closed."""
+        if self._api is not None:
+            await self._api.close()
         await self._server.close()
         for task in (self._delivery, *self.csms.tasks):
             task.cancel()
@@ -153,11 +159,15 @@ async def serve_cpo(
                 del csms.links[link.station]
 
     server = StationServer(access, connect, run, clock, name=settings.name, faults=hook, tracer=tracer)
+    remote, api = RemoteControl(csms.links, drawn), None
     try:
         await server.listen(settings.listeners)
+        if settings.api_token:
+            app = operator_api(csms, remote, database, settings.api_token)
+            api = await serve_asgi(app, settings.api_host, settings.api_port, clock=clock)
     except BaseException:
+        await server.close()
         await http.close()
         raise
-    return RunningCpo(
-        server.urls, csms, RemoteControl(csms.links, drawn), outbox, server, asyncio.create_task(outbox.run()), http
-    )
+    delivery = asyncio.create_task(outbox.run())
+    return RunningCpo(server.urls, api.url if api else "", csms, remote, outbox, server, delivery, http, api)
