@@ -5,17 +5,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plugbench.session_show import Show, add_output, password, pki_file, report_features, words
+from plugbench.evcc_certificates import Certificates, add_certificates
+from plugbench.session_show import Show, add_output, report_features, words
 
 if TYPE_CHECKING:  # imported where they are used: the command has to start fast
     from ports.clock import Clock
     from v2g.link.interfaces import Interface
-    from v2g.link.tls_settings import VehicleTls
     from v2g.session.events import PausedSession
-    from v2g.session.vehicle_side import ContractCredentials, ProvisioningCredentials, VehicleState
+    from v2g.session.vehicle_side import VehicleState
 
 
 def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -44,17 +43,7 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
         "--timeout", action="append", type=_timeout, default=[], metavar="MESSAGE=SECONDS", help="CurrentDemandReq=2"
     )
     parser.add_argument("--settle", type=float, default=0.05, metavar="SECONDS", help="look for a second station")
-    tls = parser.add_argument_group("TLS and contract")
-    tls.add_argument("--tls", choices=("off", "preferred", "required"), help="default: preferred with roots, else off")
-    tls.add_argument("--root", type=Path, action="append", default=[], metavar="FILE", help="V2G roots to trust")
-    tls.add_argument("--trust-any", action="store_true", help="lab: do not verify the station")
-    tls.add_argument("--require-staple", action="store_true", help="refuse a station that sends no OCSP response")
-    tls.add_argument("--contract", type=Path, metavar="FILE", help="PEM: contract certificate, then sub-CAs")
-    tls.add_argument("--contract-key", type=Path, metavar="FILE", help="its private key")
-    tls.add_argument("--install", action="store_true", help="have a contract installed first")
-    tls.add_argument("--provisioning", type=Path, metavar="FILE", help="OEM provisioning certificate")
-    tls.add_argument("--provisioning-key", type=Path, metavar="FILE", help="its private key")
-    tls.add_argument("--password-file", type=Path, metavar="FILE", help="holds the password of the key files")
+    add_certificates(parser)
     parser.set_defaults(run=lambda args: asyncio.run(_run(args)))
 
 
@@ -62,16 +51,18 @@ async def _run(args: argparse.Namespace) -> int:
     from hil_rigs.real_clock import RealClock
     from v2g.link.interfaces import ready_interface
 
-    clock = RealClock()
-    _state(args)  # what is wrong with the options is said before anything is waited for
+    clock, certificates = RealClock(), Certificates(args)
+    _state(args, certificates, clock)  # what is wrong with the options is said before anything is waited for
     link = await ready_interface(args.interface, clock)
     with Show(args, clock) as show:
         try:
-            paused = await _session(args, show, link, clock, pause=args.pause or args.resume_after is not None)
+            paused = await _session(
+                args, certificates, show, link, clock, pause=args.pause or args.resume_after is not None
+            )
             if paused is not None and args.resume_after is not None:
                 show.say(f"paused, joining session {paused.session_id.hex()} again in {args.resume_after:g} s")
                 await clock.sleep(args.resume_after)
-                await _session(args, show, link, clock, paused=paused)
+                await _session(args, certificates, show, link, clock, paused=paused)
         except asyncio.CancelledError:
             show.say("interrupted")
         except BaseException:
@@ -82,6 +73,7 @@ async def _run(args: argparse.Namespace) -> int:
 
 async def _session(
     args: argparse.Namespace,
+    certificates: Certificates,
     show: Show,
     link: Interface,
     clock: Clock,
@@ -95,12 +87,12 @@ async def _session(
     from v2g.link.simple_vehicle import SimpleVehicle
     from v2g.link.vehicle import connect
     from v2g.session.evcc import Evcc, EvccSettings
-    from v2g.session.events import Ended, Event
+    from v2g.session.events import ContractInstalled, Ended, Event
     from v2g.session.vehicle_side import PAUSE, STOP
 
-    state = _state(args)
+    state = _state(args, certificates, clock)
     recorder = show.recorder()
-    tls = _tls(args, show.key_log)
+    tls = certificates.tls(show.key_log)
     wish = TlsWish(args.tls or ("preferred" if tls is not None else "off"))
     if wish is not TlsWish.OFF and paused is None:
         report_features(show)
@@ -115,6 +107,8 @@ async def _session(
         vehicle.handle(connection, event)
         if isinstance(event, Ended):
             ended.append(event)
+        elif isinstance(event, ContractInstalled) and (kept := certificates.keep(event)):
+            show.say(kept)
 
     settings = LinkSettings(clock, show.event, recorder)
     going = asyncio.ensure_future(
@@ -145,7 +139,8 @@ def _interrupt(session: asyncio.Task[Any]) -> None:
         session.cancel()
 
 
-def _state(args: argparse.Namespace) -> VehicleState:
+def _state(args: argparse.Namespace, certificates: Certificates, clock: Clock) -> VehicleState:
+    from firmware_sim.vehicle.certificate_store import root_ids
     from ports.errors import RigError
     from v2g.session.vehicle_side import VehicleState
 
@@ -155,76 +150,20 @@ def _state(args: argparse.Namespace) -> VehicleState:
         evcc_id = b""
     if len(evcc_id) != 6:
         raise RigError(f"--evcc-id {args.evcc_id}: a MAC address has 12 hex digits")
+    choice, roots = certificates.choice(clock.now()), certificates.roots()
     return VehicleState(
         evcc_id=evcc_id,
         protocols=words(args.protocols, ("iso2", "din"), "--protocols"),
-        payment="Contract" if args.auth == "pnc" else "ExternalPayment",
+        payment=choice.payment,
+        fallback=not args.no_fallback,
         mode=args.mode or ("DC_extended" if args.energy == "dc" else "AC_three_phase_core"),
-        contract=_contract(args),
-        provisioning=_provisioning(args),
-        certificate_action="install" if args.install else "",
+        contract=choice.contract,
+        provisioning=certificates.provisioning,
+        certificate_action=choice.action,
+        root_ids=root_ids(roots),
+        v2g_roots=None if args.trust_any or not roots else roots,
+        civil_time=clock.now(),
         soc=args.soc,
         target_voltage=args.voltage,
         target_current=args.current,
     )
-
-
-def _contract(args: argparse.Namespace) -> ContractCredentials | None:
-    from ports.errors import RigError
-    from v2g.certificates import common_name
-    from v2g.link.tls_settings import read_certificates
-    from v2g.session.vehicle_side import ContractCredentials
-    from v2g.signature_suites import signer
-
-    if args.auth != "pnc" or args.install:
-        return None
-    chain = pki_file(args, args.contract, "contract.chain.pem")
-    key = pki_file(args, args.contract_key, "contract.key")
-    if chain is None or key is None:
-        raise RigError("pnc needs --contract and --contract-key, or --pki with them, or --install")
-    certificates = read_certificates(chain)
-    return ContractCredentials(
-        common_name(certificates[0]), tuple(one.dump() for one in certificates), signer(_key(key, args))
-    )
-
-
-def _provisioning(args: argparse.Namespace) -> ProvisioningCredentials | None:
-    from ports.errors import RigError
-    from v2g.contract_key import agreement
-    from v2g.link.tls_settings import read_certificates
-    from v2g.session.vehicle_side import ProvisioningCredentials
-    from v2g.signature_suites import signer
-
-    if not args.install:
-        return None
-    certificate = pki_file(args, args.provisioning, "provisioning.pem")
-    key_file = pki_file(args, args.provisioning_key, "provisioning.key")
-    if certificate is None or key_file is None:
-        raise RigError("--install needs --provisioning and --provisioning-key, or --pki with them")
-    key = _key(key_file, args)
-    return ProvisioningCredentials(read_certificates(certificate)[0].dump(), signer(key), agreement(key))
-
-
-def _key(path: Path, args: argparse.Namespace) -> Any:
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    from ports.errors import RigError
-
-    secret = password(args)
-    try:
-        return load_pem_private_key(path.read_bytes(), secret.encode() if secret else None)
-    except OSError as error:
-        raise RigError(f"{path}: {error.strerror}") from error
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise RigError(f"{path}: no private key that can be read: {error}") from error
-
-
-def _tls(args: argparse.Namespace, key_log: Path | None) -> VehicleTls | None:
-    from v2g.link.tls_settings import VehicleTls
-
-    root = pki_file(args, None, "v2g-root.pem")
-    roots = tuple(args.root) or ((root,) if root is not None else ())
-    if args.tls == "off" or not (roots or args.trust_any):
-        return None
-    return VehicleTls(roots, trust_any=args.trust_any, require_staple=args.require_staple, key_log=key_log)

@@ -49,6 +49,8 @@ async def connect(
     """
     if wish is not TlsWish.OFF and tls is None:
         raise RigError(f"{link.name}: TLS is {wish}, but no V2G roots are given")
+    if tls is not None and tls.require_staple and (why := tls_platform.why_not_reached()):
+        raise RigError(f"{link.name}: an OCSP response is required, and this machine cannot see one: {why}")
     settings = replace(settings, source=link.name)
     warm_up()
     if station is None:

@@ -395,6 +395,17 @@ def test_the_staple_is_judged(tmp_path, staple, required, problem):
     assert problem in str(connection.tls_error or "")
 
 
+def test_a_staple_that_cannot_be_seen_is_not_the_stations_fault(tmp_path, monkeypatch):
+    monkeypatch.setattr("v2g.link.tls_platform.why_not_reached", lambda: "libssl is linked statically")
+    tls = VehicleTls((station_tls(tmp_path, "A").chains[0].root,), require_staple=True)
+
+    async def main(clock):
+        with pytest.raises(RigError, match="this machine cannot see one: libssl is linked statically"):
+            await Bench(clock).vehicle(b"bye", wish=TlsWish.REQUIRED, tls=tls)
+
+    run(main)
+
+
 @bench()
 async def test_a_vehicle_with_static_ecdh_only_is_told_apart(it, tmp_path):
     await it.open(policy=TlsPolicy.REQUIRED, tls=station_tls(tmp_path, "A"))
