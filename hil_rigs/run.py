@@ -9,8 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from backends.cpo_store import records as stored_records
 from hil_rigs.bench import Bench, BootClock, open_bench
+from hil_rigs.evidence.plant_sampler import sampled
 from hil_rigs.real_clock import RealClock
 from hil_rigs.reality import ResourceLine, describe
 from hil_rigs.rig import VirtualClockSettings
@@ -24,7 +24,6 @@ from ports.backend import SignedRecord
 from ports.trace import Tracer
 
 DELIVERY_S = 30.0  # for the last records to reach the backends
-READ_AT_ONCE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ def run_rig(rig_file: RigFile, folder: Path, tracer: Tracer, say: Callable[[str]
 async def _run(
     rig_file: RigFile, clock: BootClock, folder: Path, tracer: Tracer, say: Callable[[str], None]
 ) -> RunOutcome:
-    async with open_bench(rig_file, clock, folder, tracer, say) as bench:
+    async with open_bench(rig_file, clock, folder, tracer, say) as bench, sampled(bench, tracer):
         identity = await bench.signer.identity()
         say(f"signing with {identity.description}{'' if identity.is_hsm else ': NOT AN HSM'}")
         async with asyncio.TaskGroup() as group:
@@ -119,8 +118,7 @@ async def _run(
 async def _delivered(bench: Bench) -> list[SignedRecord]:
     """What the embedded CPO holds; without one, what the journal released."""
     for cpo in bench.backends.embedded:
-        stored = await cpo.database.read(lambda connection: stored_records(connection, limit=READ_AT_ONCE))
-        return [one.record for one in stored]
+        return await cpo.records()
     return [entry.record() for entry in await bench.journal.entries() if entry.is_signed]
 
 

@@ -41,7 +41,7 @@ class Resource(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Versions(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the run was made with. commit: of Plugbench, "" when unknown; "+" and a hash of the changes when it had any."""
+    """What the run was made with. commit: of Plugbench, "" when unknown; with "+" and a hash of changes, if any."""
 
     plugbench: str
     commit: str
