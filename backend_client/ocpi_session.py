@@ -86,7 +86,7 @@ class OcpiSession:
         self._endpoints: dict[tuple[str, str], str] = {}
         self._client = httpx.AsyncClient(
             timeout=timeout_s,
-            verify=_trust(ca_file) if ca_file else True,
+            verify=_trust(ca_file, httpx.URL(versions_url).scheme),
             transport=transport,
             follow_redirects=False,
             trust_env=False,
@@ -204,7 +204,10 @@ async def _limited(response: httpx.Response) -> bytes:
     return bytes(body)
 
 
-def _trust(ca_file: Path) -> ssl.SSLContext:
+def _trust(ca_file: Path | None, scheme: str) -> ssl.SSLContext:
+    """ca_file: the only roots that are trusted, None = those of the system. Behind http there is nobody to trust."""
+    if ca_file is None and scheme == "http":
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:

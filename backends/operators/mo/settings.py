@@ -16,7 +16,8 @@ class MoSettings:
     """party: country code and party id; both together are the provider id of its EMAIDs ("DEPLB").
 
     tariffs: what customers pay, by the time from which they hold. partners: CPOs over OCPI. hub_operators: operator
-    ids whose charge details come through the hub, () = any. bill_extracts: whether an OICP CDR with ten signed values,
+    ids whose charge details come through the hub, () = any. hub_certificate: SHA-256 (hex) of the hub's TLS client
+    certificate, "" = nobody has to show one (a rig on one machine). bill_extracts: whether an OICP CDR with ten signed values,
     which may leave out some between begin and end, is billed. url: how partners reach it, "" = as they asked for it.
     login_s: how long an app stays logged in.
     """
@@ -26,10 +27,10 @@ class MoSettings:
     tariffs: Sequence[Tariff] = ()
     partners: Sequence[OcpiPartner] = ()
     hub_operators: Sequence[str] = ()
+    hub_certificate: str = ""
     bill_extracts: bool = True
     host: str = "127.0.0.1"
     port: int = 0
     url: str = ""
     tls: ssl.SSLContext | None = None
     login_s: int = 8 * 3600
-    command_timeout_s: int = 60
