@@ -8,10 +8,11 @@ import os
 import secrets
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from starlette.applications import Starlette
@@ -103,8 +104,13 @@ class Running:
 
 
 @asynccontextmanager
-async def brought_up(plan: Plan, clock: Clock, tracer: Tracer = no_trace) -> AsyncIterator[Running]:
-    """Make what is missing and serve until the end of the context. Raises RigError, StoreError."""
+async def brought_up(
+    plan: Plan, clock: Clock, tracer: Tracer = no_trace, *, before: Callable[[Any], Any] = lambda app: app
+) -> AsyncIterator[Running]:
+    """Make what is missing and serve until the end of the context. before: what stands before the ASGI application.
+
+    Raises RigError, StoreError.
+    """
     if unknown := sorted(set(plan.modules) - set(MODULES)):
         raise RigError(f"no module {', '.join(unknown)}; there are {', '.join(MODULES)}")
     context = _tls(plan)
@@ -142,7 +148,7 @@ async def brought_up(plan: Plan, clock: Clock, tracer: Tracer = no_trace) -> Asy
     )
     try:
         app = build_app(plan.modules, services)
-        async with await serve_asgi(app, plan.host, port, ssl=context, clock=clock) as server:
+        async with await serve_asgi(before(app), plan.host, port, ssl=context, clock=clock) as server:
             url = f"{scheme}://{host}:{server.port}"
             modules = [name for name in MODULES if name in plan.modules]
             yield Running(url, modules, AUDIENCE, plan.folder / "clients.json", clients, server, app, services)

@@ -11,23 +11,27 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
+from backend_client.opcp_contracts import OpcpContracts
 from firmware_sim.circuit import Circuit
 from firmware_sim.vehicle.communication import Communication
 from gateway.authorisation import IdToken, ListEntry, LocalList
 from gateway.controller import Controller
 from gateway.forwarder import Forwarder
 from gateway.journal import Journal
-from gateway.policy import ConnectorSetup, GatewayIdentity, Policy
+from gateway.policy import ConnectorSetup, GatewayIdentity, OcspPolicy, Policy
 from gateway.secc.setup import SeccSetup
 from hil_rigs.hooks import Hooks
 from hil_rigs.resources import ChargerResource, FileKeyResource
 from hil_rigs.resources.signer import Pkcs11Resource
 from hil_rigs.rig import Connector, Rig
 from hil_rigs.rig_file import RigFile
+from hil_rigs.rig_references import LOCAL
 from hil_rigs.virtual_clock import VirtualClock
 from hil_rigs.wiring.contract_orders import order_contracts
 from hil_rigs.wiring.cpo import Backends, build_backends
+from hil_rigs.wiring.csms import CsmsLinks, build_csms
 from hil_rigs.wiring.metering import Metering, build_metering
+from hil_rigs.wiring.operators import Operators, build_operators, register_at_operators
 from hil_rigs.wiring.plant import build_plant
 from hil_rigs.wiring.pools import Pools, build_pools
 from hil_rigs.wiring.run_pki import RunPki, prepare_pki, write_public
@@ -35,6 +39,7 @@ from hil_rigs.wiring.signing import build_signer
 from hil_rigs.wiring.v2g_link import Link, build_links, build_vehicles, secc_setup, tracer_of
 from ocmf.terms import IdType
 from ports.clock import Clock
+from ports.contracts import CertificateStatusSource, ContractSource
 from ports.errors import RigError
 from ports.signer import Signer
 from ports.trace import Tracer
@@ -66,6 +71,8 @@ class Bench:
     vehicles: dict[str, Communication]
     pools: Pools
     pki: RunPki
+    operators: Operators
+    csms: CsmsLinks
 
 
 @asynccontextmanager
@@ -94,16 +101,19 @@ async def open_bench(
         metering = await build_metering(rig, plant, clock, tracer, stack)
         signer = hooks.signer(build_signer(*_signer_resource(rig), private, clock, tracer, say))
         stack.push_async_callback(signer.close)
-        pools = await build_pools(rig, private, clock, tracer, stack)
+        pools = await build_pools(rig, private, clock, tracer, stack, hooks)
         pki = await prepare_pki(rig, private, clock, pools)
         write_public(pki, folder)
         await order_contracts(rig, pools, pki, clock, tracer)
+        operators = await build_operators(rig, folder, private, clock, tracer, stack, hooks)
         backends = await build_backends(rig, folder, private, clock, tracer, stack, hooks)
-        await _register_keys(rig, backends, metering, signer)
+        csms = await build_csms(rig, pools, pki, operators, backends, folder, private, clock, tracer, stack, hooks)
+        await _register_keys(rig, backends, operators, metering, signer, clock)
         journal_file = folder / "journal.db" if rig.gateway.journal == "auto" else Path(rig.gateway.journal)
         journal = await Journal.open(journal_file, signer, clock, tracer=tracer)
         random = clock.fork_random("forwarder") if isinstance(clock, VirtualClock) else None
         forwarder = Forwarder(journal, backends.clients, clock, random=random, tracer=tracer)
+        source = _contract_source(rig, pools, csms, clock, tracer)
         controller = Controller(
             _identity(rig, clock),
             [
@@ -112,7 +122,9 @@ async def open_bench(
                     connector,
                     plant,
                     metering,
-                    secc_setup(rig, connector, links[connector.id], plant, pki, clock) if connector.secc else None,
+                    secc_setup(rig, connector, links[connector.id], plant, pki, source, clock)
+                    if connector.secc
+                    else None,
                 )
                 for connector in rig.gateway.connectors
             ],
@@ -120,16 +132,34 @@ async def open_bench(
             forwarder,
             _local_list(rig),
             clock,
+            authorisers=[csms.links[name] for name in rig.gateway.authorisers if name != LOCAL],
+            certificate_status=_status_source(rig, csms),
             tracer=tracer,
         )
         stack.push_async_callback(controller.close)
         await controller.start()
-        vehicles = build_vehicles(rig, links, plant, pki, clock, tracer)
+        for link in csms.links.values():
+            await link.start()
+        vehicles = build_vehicles(rig, links, plant, pki, private, clock, tracer)
         for vehicle in vehicles.values():
             vehicle.start()
             stack.push_async_callback(vehicle.close)
         yield Bench(
-            rig, clock, plant, metering, signer, backends, forwarder, controller, journal, links, vehicles, pools, pki
+            rig,
+            clock,
+            plant,
+            metering,
+            signer,
+            backends,
+            forwarder,
+            controller,
+            journal,
+            links,
+            vehicles,
+            pools,
+            pki,
+            operators,
+            csms,
         )
 
 
@@ -141,15 +171,18 @@ def _signer_resource(rig: Rig) -> tuple[str, Pkcs11Resource | FileKeyResource]:
     return name, resource
 
 
-async def _register_keys(rig: Rig, backends: Backends, metering: Metering, signer: Signer) -> None:
-    """What an operator does when a station is put up: the CPO learns which key signs for which meter."""
-    if not backends.embedded:
+async def _register_keys(
+    rig: Rig, backends: Backends, operators: Operators, metering: Metering, signer: Signer, clock: Clock
+) -> None:
+    """What is done when a station is put up: CPO and MO learn, each by itself, which key signs for which meter."""
+    if not backends.embedded and not operators.embedded:
         return
     key = (await signer.identity()).public_key.hex()
     for connector in rig.gateway.connectors:
         meter = await metering.meters[connector.meter].identify()
         for cpo in backends.embedded:
             await cpo.receiver.register_key(rig.gateway.serial_number, meter.serial, key)
+        await register_at_operators(operators, key, meter.serial, rig.gateway.serial_number, clock)
 
 
 def _identity(rig: Rig, clock: BootClock) -> GatewayIdentity:
@@ -181,9 +214,28 @@ def _setup(
         offered_a=connector.max_current_a,
         max_power_kw=rating_kw * HEADROOM,
         policy=Policy(
-            sample_s=connector.reading_interval_s, poll_s=max(1.0, connector.reading_interval_s / LIVE_PER_SAMPLE)
+            sample_s=connector.reading_interval_s,
+            poll_s=max(1.0, connector.reading_interval_s / LIVE_PER_SAMPLE),
+            ocsp=OcspPolicy.OFF if rig.gateway.ocsp is None else OcspPolicy(rig.gateway.ocsp.policy),
+            free=rig.gateway.free,
+            receipt_s=connector.reading_interval_s if rig.gateway.receipts else 0.0,
         ),
     )
+
+
+def _contract_source(rig: Rig, pools: Pools, csms: CsmsLinks, clock: Clock, tracer: Tracer) -> ContractSource | None:
+    """Where the station has vehicles' requests for contracts answered."""
+    name = rig.gateway.contracts
+    if name is None:
+        return None
+    if name in csms.links:
+        return csms.links[name]
+    return OpcpContracts(name, pools.clients[name], clock, tracer)
+
+
+def _status_source(rig: Rig, csms: CsmsLinks) -> CertificateStatusSource | None:
+    ocsp = rig.gateway.ocsp
+    return None if ocsp is None else csms.links.get(ocsp.source)
 
 
 def _write_captures(links: dict[str, Link], folder: Path) -> None:

@@ -36,6 +36,9 @@ class VehicleResource(Struct, tag_field="kind", tag="vehicle", frozen=True, kw_o
     pcid: Annotated[str, Meta(pattern=r"^[A-Z0-9]{17,18}$", description="PCID of its provisioning certificate")] = (
         "PLBPROVCERT000001"
     )
+    fallback: Annotated[
+        bool, Meta(description="pays in the other way where it cannot pay so (no contract, or contracts not taken)")
+    ] = False
     bad_contract: Bad = ""
     bad_provisioning: Bad = ""
     evcc_id: Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}:?){6}$", description="MAC address")] = "02:00:00:00:00:01"

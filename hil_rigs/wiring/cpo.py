@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,27 +15,40 @@ from backends.cpo import cpo_app
 from backends.cpo_mqtt import CpoMqttServer
 from backends.cpo_receiver import CpoReceiver
 from backends.cpo_store import prepare
+from backends.cpo_store import records as stored_records
 from backends.http_server import serve_asgi
 from backends.store.database import Database
 from hil_rigs.hooks import Hooks
-from hil_rigs.resources import CpoMqttResource, CpoRestResource
+from hil_rigs.resources import CpoMqttResource, CpoRestResource, CsmsResource
 from hil_rigs.rig import Rig
 from hil_rigs.wiring.broker import spawn_broker
 from hil_rigs.wiring.self_signed import self_signed
-from ports.backend import Backend
+from ports.backend import Backend, SignedRecord
 from ports.clock import Clock
 from ports.errors import RigError
 from ports.trace import Tracer
 
+READ_AT_ONCE = 100_000
+
 
 @dataclass(slots=True)
 class EmbeddedCpo:
-    """A CPO served by this run. url: where people and programs reach it."""
+    """A CPO served by this run. url: where people and programs reach it.
+
+    station: what it puts before the transactions of our station, which it keeps apart from those of others.
+    """
 
     name: str
     receiver: CpoReceiver
     database: Database
     url: str
+    station: str = ""
+
+    async def records(self) -> list[SignedRecord]:
+        """Everything that it holds, with the station's own names of transactions."""
+        stored = await self.database.read(lambda connection: stored_records(connection, limit=READ_AT_ONCE))
+        own = [one.record for one in stored]
+        return [replace(one, transaction_id=one.transaction_id.removeprefix(self.station)) for one in own]
 
 
 @dataclass(slots=True)
@@ -60,6 +73,8 @@ async def build_backends(
             client: Backend = await _rest(name, resource, backends, folder, private, clock, tracer, stack, hooks)
         elif isinstance(resource, CpoMqttResource):
             client = await _mqtt(name, resource, rig, backends, folder, clock, tracer, stack, hooks)
+        elif isinstance(resource, CsmsResource):
+            continue  # see `hil_rigs.wiring.csms`
         else:
             raise RigError(f"gateway.backends: {name} is no CPO")
         stack.push_async_callback(client.close)

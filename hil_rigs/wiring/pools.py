@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from backend_client.opcp import OpcpClient
 from backend_client.opcp_session import Credentials
+from hil_rigs.hooks import Hooks
 from hil_rigs.resources import MoResource, OemResource, PoolsResource
 from hil_rigs.resources.url import EMBEDDED
 from hil_rigs.rig import Rig
+from hil_rigs.wiring.secret_file import write_secret
 from ports.clock import Clock
 from ports.errors import RigError
 from ports.trace import Tracer
@@ -39,7 +40,9 @@ class Pools:
         return next(iter(self.embedded.values()), None)
 
 
-async def build_pools(rig: Rig, private: Path, clock: Clock, tracer: Tracer, stack: AsyncExitStack) -> Pools:
+async def build_pools(
+    rig: Rig, private: Path, clock: Clock, tracer: Tracer, stack: AsyncExitStack, hooks: Hooks
+) -> Pools:
     """Bring up the embedded pools, and make a client for each resource that works with pools.
 
     private: for databases, keys and secrets. What has to be closed is left on `stack`. Raises RigError.
@@ -47,7 +50,7 @@ async def build_pools(rig: Rig, private: Path, clock: Clock, tracer: Tracer, sta
     pools = Pools()
     for name, resource in rig.resources.items():
         if isinstance(resource, PoolsResource) and resource.url == EMBEDDED:
-            pools.embedded[name] = await _bring_up(resource, private / "pools", clock, tracer, stack)
+            pools.embedded[name] = await _bring_up(resource, private / "pools", clock, tracer, stack, hooks)
     for name, resource in rig.resources.items():
         if isinstance(resource, PoolsResource):
             pools.clients[name] = _client(resource, name, resource, pools, private, clock)
@@ -63,7 +66,7 @@ async def build_pools(rig: Rig, private: Path, clock: Clock, tracer: Tracer, sta
 
 
 async def _bring_up(
-    resource: PoolsResource, folder: Path, clock: Clock, tracer: Tracer, stack: AsyncExitStack
+    resource: PoolsResource, folder: Path, clock: Clock, tracer: Tracer, stack: AsyncExitStack, hooks: Hooks
 ) -> Running:
     from backends.bring_up import Plan, brought_up
 
@@ -74,7 +77,7 @@ async def _bring_up(
         strict_revocation=bool(resource.strict_revocation),
         presets=(EDITION,),
     )
-    return await stack.enter_async_context(brought_up(plan, clock, tracer))
+    return await stack.enter_async_context(brought_up(plan, clock, tracer, before=hooks.pools))
 
 
 def _client(
@@ -95,9 +98,7 @@ def _client(
 
 
 def _embedded_credentials(client_id: str, running: Running, private: Path) -> Credentials:
+    client = next(one for one in running.clients if one.client_id == client_id)
     path = private / f"{client_id}.secret"
-    if not path.exists():
-        client = next(one for one in running.clients if one.client_id == client_id)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(client.client_secret + "\n")
+    write_secret(path, client.client_secret)
     return Credentials(client_id, path, running.audience)

@@ -21,7 +21,7 @@ from hil_rigs.rig import Connector, Rig
 from hil_rigs.wiring.pools import EDITION, Pools
 from ports.clock import Clock
 
-UPDATE_DUE = timedelta(days=14)  # what is left of a contract that its vehicle wants renewed
+UPDATE_DUE = timedelta(days=10)  # what is left of a contract that its vehicle wants renewed
 _DEFAULTS = {"contract": "DEPLBC00000001", "provisioning": "PLBPROVCERT000001"}  # of the preset
 
 

@@ -13,8 +13,9 @@ from ipaddress import IPv6Address
 from pathlib import Path
 
 from firmware_sim.circuit import Circuit
+from firmware_sim.vehicle.certificate_store import CertificateStore
 from firmware_sim.vehicle.communication import Communication
-from firmware_sim.vehicle.evcc_setup import EvccSetup, read_contract_files, read_provisioning_files
+from firmware_sim.vehicle.evcc_setup import EvccSetup, read_contract_files
 from gateway.controller import Controller
 from gateway.secc.setup import SeccSetup
 from hil_rigs.resources import ChargerResource, VehicleResource
@@ -22,6 +23,7 @@ from hil_rigs.rig import Connector, Rig, Session
 from hil_rigs.virtual_clock import VirtualClock
 from hil_rigs.wiring.run_pki import RunPki
 from ports.clock import Clock
+from ports.contracts import ContractSource
 from ports.faults import FaultHook, no_fault
 from ports.trace import TraceEvent, Tracer
 from v2g import sdp
@@ -92,8 +94,16 @@ def tracer_of(links: dict[str, Link], tracer: Tracer) -> Tracer:
     return trace if links else tracer
 
 
-def secc_setup(rig: Rig, connector: Connector, link: Link, plant: Circuit, pki: RunPki, clock: Clock) -> SeccSetup:
-    """The SECC of a connector. Raises RigError for unusable files."""
+def secc_setup(
+    rig: Rig,
+    connector: Connector,
+    link: Link,
+    plant: Circuit,
+    pki: RunPki,
+    source: ContractSource | None,
+    clock: Clock,
+) -> SeccSetup:
+    """The SECC of a connector. source: of contracts. Raises RigError for unusable files."""
     said, board = connector.secc, rig.resources[connector.board]
     if said is None or not isinstance(board, ChargerResource):
         raise AssertionError(connector.id)
@@ -113,6 +123,7 @@ def secc_setup(rig: Rig, connector: Connector, link: Link, plant: Circuit, pki: 
         tls_policy=TlsPolicy(said.tls),
         tls=tls if said.tls != "off" else None,
         contract_roots=roots,
+        contract_source=source,
         phases=board.phases,
         nominal_v=board.voltage_v,
         dc=plant.connectors[connector.id].dc,
@@ -124,19 +135,18 @@ def secc_setup(rig: Rig, connector: Connector, link: Link, plant: Circuit, pki: 
 
 
 def build_vehicles(
-    rig: Rig, links: dict[str, Link], plant: Circuit, pki: RunPki, clock: Clock, tracer: Tracer
+    rig: Rig, links: dict[str, Link], plant: Circuit, pki: RunPki, private: Path, clock: Clock, tracer: Tracer
 ) -> dict[str, Communication]:
-    """The EVCC of each vehicle that talks, still to be started. Raises RigError for unusable files."""
+    """The EVCC of each vehicle that talks, still to be started. private: for what they keep. Raises RigError."""
     if not links:
         return {}
     anywhere = next(iter(links.values()))  # the session says where, see `lead_to`
-    return {
-        name: Communication(
-            plant.vehicles[name], _evcc(one, anywhere.vehicle, pki.of_vehicle(name, one)), clock, tracer
-        )
-        for name, one in rig.resources.items()
-        if isinstance(one, VehicleResource) and one.protocol != "none"
-    }
+    vehicles: dict[str, Communication] = {}
+    for number, (name, one) in enumerate(rig.resources.items()):
+        if isinstance(one, VehicleResource) and one.protocol != "none":
+            setup = _evcc(one, anywhere.vehicle, pki.of_vehicle(name, one), private / f"vehicle-{number}")
+            vehicles[name] = Communication(plant.vehicles[name], setup, clock, tracer)
+    return vehicles
 
 
 def lead_to(vehicle: Communication, link: Link, controller: Controller) -> None:
@@ -146,22 +156,25 @@ def lead_to(vehicle: Communication, link: Link, controller: Controller) -> None:
     vehicle.setup = replace(vehicle.setup, link=link.vehicle, sdp_port=lambda: port, hook=link.hook("vehicle"))
 
 
-def _evcc(one: VehicleResource, link: Interface, folder: Path | None) -> EvccSetup:
-    contract = provisioning = None
+def _evcc(one: VehicleResource, link: Interface, folder: Path | None, private: Path) -> EvccSetup:
+    """private: where the vehicle keeps what it gets."""
+    contract, store = None, CertificateStore(private)
     if folder is not None and one.auth == "pnc":
-        if one.contract == "none":
-            provisioning = read_provisioning_files(folder / "provisioning.pem", folder / "provisioning.key")
-        else:
+        has_one = one.contract != "none"
+        store.import_pki(folder, contract=has_one and not one.bad_contract)
+        if has_one and one.bad_contract:  # shown all the same, where a good vehicle would not
             contract = read_contract_files(folder / "contract.chain.pem", folder / "contract.key")
     return EvccSetup(
         link=link,
         evcc_id=bytes.fromhex(one.evcc_id.replace(":", "")),
         protocols=(one.protocol,),
         payment=PAYMENTS[one.auth],
+        fallback=one.fallback,
         dc=one.energy == "dc",
         departure_s=one.departure_s,
         tls_wish=TlsWish.REQUIRED if one.tls else TlsWish.OFF,
         tls=VehicleTls((folder / "v2g-root.pem",)) if one.tls and folder is not None else None,
+        store=store,
+        emaid=one.emaid,
         contract=contract,
-        provisioning=provisioning,
     )
