@@ -17,11 +17,14 @@ from v2g.session.faults import (
     Delay,
     Drop,
     EventCode,
+    OtherKey,
     Repeat,
     ReplaceBits,
     ReplaceExi,
     ReplaceField,
     ReplaceHeader,
+    Replay,
+    ReverseList,
     Silence,
     SplitFrame,
     WrongOrder,
@@ -43,6 +46,9 @@ V2gFault = (
     | ReplaceHeader
     | CutFrame
     | SplitFrame
+    | OtherKey
+    | Replay
+    | ReverseList
 )
 
 Zone = Annotated[str, Meta(min_length=1, description="IANA name of the zone of civil time", examples=["Europe/Berlin"])]
@@ -189,6 +195,22 @@ class Session(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("expected exactly one of charge_for_s, until_kwh and until_soc")
 
 
+class Place(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A labgrid place that has to be held while the rig runs."""
+
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the place")]
+    coordinator: Annotated[str, Meta(pattern=r"^[^:\s]+:[0-9]+$", examples=["lab.example:20408"])] = "127.0.0.1:20408"
+
+
+class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may never be exceeded. A rig with limits closes a contactor only when its run was armed (--arm)."""
+
+    max_current_a: Amperes
+    arm_timeout_s: Annotated[
+        float, Meta(gt=0, description="a contactor that has been closed for so long is opened again")
+    ] = 900.0
+
+
 class Rig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole rig file."""
 
@@ -198,3 +220,6 @@ class Rig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     resources: Annotated[dict[str, Resource], Meta(description="what the rig is made of, by name")]
     gateway: Gateway
     sessions: list[Session] = []
+    claims: Annotated[list[str], Meta(description="what it can: selects scenarios", examples=[["ac", "iso2"]])] = []
+    place: Place | None = None
+    limits: Limits | None = None

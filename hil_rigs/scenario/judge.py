@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from hil_rigs.scenario import format as said
+from hil_rigs.scenario.channels import CHANNELS
 from hil_rigs.scenario.checks import CHECKS
 from hil_rigs.scenario.duration import seconds
-from hil_rigs.scenario.moment import Moment
+from hil_rigs.scenario.moment import Moment, parse_moment
 from hil_rigs.scenario.observer import Observer
-from hil_rigs.scenario.pattern import Observation, Pattern
+from hil_rigs.scenario.pattern import Observation, Pattern, parse_pattern
 from hil_rigs.scenario.remains import Remains
 from hil_rigs.scenario.scenario_file import ScenarioFile
 from hil_rigs.scenario.verifiers import NotRunError
@@ -63,30 +64,34 @@ class _Window:
 
 
 class Judge:
-    """Judges the assertions of one scenario. start: boot-time seconds at which it began."""
+    """Judges assertions about one run. start: boot-time seconds at which it began."""
 
-    def __init__(self, file: ScenarioFile, remains: Remains, start: float) -> None:
-        self._file = file
+    def __init__(self, remains: Remains, start: float) -> None:
         self._remains = remains
         self._observer: Observer = remains.observer
         self._start = start
 
-    def all(self) -> list[Judged]:
-        """Every assertion, in the order of the file."""
-        return [self._one(number, assertion) for number, assertion in enumerate(self._file.scenario.then)]
+    def all(self, file: ScenarioFile) -> tuple[Judged, ...]:
+        """Every assertion of a scenario, in the order of the file."""
+        return tuple(
+            self.one(assertion, f"then[{number}]", file.line("then", number))
+            for number, assertion in enumerate(file.scenario.then)
+        )
 
-    def _one(self, number: int, one: said.Assertion) -> Judged:
-        found = self._found(one)
-        subject = one.check or " then ".join(one.order or ()) or one.expect or one.never or one.count or ""
+    def one(self, assertion: said.Assertion, name: str, where: str) -> Judged:
+        """One of them. where: file:line."""
+        found = self._found(assertion)
+        subject = assertion.check or " then ".join(assertion.order or ())
+        subject = subject or assertion.expect or assertion.never or assertion.count or ""
         return Judged(
-            id=f"then[{number}]",
-            where=self._file.line("then", number),
-            channel=CHECKS[one.check].channel if one.check is not None else subject.split()[0],
+            id=name,
+            where=where,
+            channel=CHECKS[assertion.check].channel if assertion.check is not None else subject.split()[0],
             verdict=found.verdict,
-            expected=one.says or _words(one, subject),
+            expected=assertion.says or _words(assertion, subject),
             observed=found.observed,
-            claim=one.claim,
-            ids=tuple(one.ids),
+            claim=assertion.claim,
+            ids=tuple(assertion.ids),
             at=found.at,
         )
 
@@ -101,12 +106,12 @@ class Judge:
     def _window(self, one: said.Assertion) -> _Window | _Found:
         since, began, until, ended = 0, self._start, None, None
         if one.after is not None:
-            anchor = self._anchor(self._file.moment(one.after))
+            anchor = self._anchor(parse_moment(one.after, CHANNELS))
             if anchor is None:
                 return _Found(Verdict.INCONCLUSIVE, f'"{one.after}" never came')
             since, began = anchor
         if one.before is not None:
-            anchor = self._anchor(self._file.moment(one.before))
+            anchor = self._anchor(parse_moment(one.before, CHANNELS))
             if anchor is not None:  # what never came limits nothing
                 until, ended = anchor[0] - 1, anchor[1]
         return _Window(since, until, began, ended)
@@ -126,7 +131,7 @@ class Judge:
         return number, began
 
     def _expect(self, one: said.Assertion, window: _Window) -> _Found:
-        pattern = self._file.pattern(one.expect or "")
+        pattern = parse_pattern(one.expect or "", CHANNELS)
         seen = self._observer.find(pattern, window.since, window.until)
         if seen is None:
             return _Found(Verdict.FAIL, self._nearest(pattern, window))
@@ -136,7 +141,7 @@ class Judge:
         return _Found(Verdict.PASS, f"{seen}, {took:.3f} s after", seen.at)
 
     def _never(self, one: said.Assertion, window: _Window) -> _Found:
-        pattern = self._file.pattern(one.never or "")
+        pattern = parse_pattern(one.never or "", CHANNELS)
         last = None if one.within is None else window.began + seconds(one.within)
         for seen in self._observer.matching(pattern, window.since, window.until):
             if last is None or seen.at <= last:
@@ -144,7 +149,7 @@ class Judge:
         return _Found(Verdict.PASS, "not seen")
 
     def _count(self, one: said.Assertion, window: _Window) -> _Found:
-        pattern = self._file.pattern(one.count or "")
+        pattern = parse_pattern(one.count or "", CHANNELS)
         count = sum(1 for _ in self._observer.matching(pattern, window.since, window.until))
         good = (
             (one.exactly is None or count == one.exactly)
@@ -156,7 +161,7 @@ class Judge:
     def _order(self, one: said.Assertion, window: _Window) -> _Found:
         number, at = window.since, None
         for text in one.order or ():
-            seen = self._observer.find(self._file.pattern(text), number, window.until)
+            seen = self._observer.find(parse_pattern(text, CHANNELS), number, window.until)
             if seen is None:
                 return _Found(Verdict.FAIL, f'"{text}" did not follow', at)
             number, at = seen.number + 1, seen.at

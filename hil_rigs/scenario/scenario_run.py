@@ -142,7 +142,7 @@ class _Run:
                 actor.close()
             await self._settle(bench)
             remains = await self._remains(bench, energy)
-            judged = tuple(Judge(self._file, remains, start).all())
+            judged = Judge(remains, start).all(self._file)
             took = self._clock.monotonic() - start
         write_records(self._folder, remains.records(), remains.key)
         return ScenarioResult(
