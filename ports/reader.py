@@ -9,10 +9,11 @@ from typing import Protocol
 
 
 class CardKind(StrEnum):
-    """OCMF names of what was read (table 17): ISO14443 has 4, 7 or 10 octets, ISO15693 has 8."""
+    """OCMF names of what was read (table 17): ISO14443 has 4, 7 or 10 octets, ISO15693 has 8; else UNDEFINED."""
 
     ISO14443 = "ISO14443"
     ISO15693 = "ISO15693"
+    UNDEFINED = "UNDEFINED"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 GONE_AFTER_S = 1.0
-"""A card that was not reported for so long is gone; readers repeat a card that stays 2 to 10 times a second."""
+"""A card that was not reported for so long is gone; readers repeat a card that stays 2 to 20 times a second."""
 
 
 class SeenOnce:
@@ -11,15 +11,11 @@ class SeenOnce:
 
     def __init__(self, gone_after_s: float = GONE_AFTER_S) -> None:
         self.gone_after_s = gone_after_s
-        self._uid: bytes | None = None
-        self._last = 0.0
+        self._last: dict[bytes, float] = {}
 
     def report(self, uid: bytes, at: float) -> bool:
         """The reader sees this card at boot-time second `at`; whether it has come just now."""
-        came = uid != self._uid or at - self._last > self.gone_after_s
-        self._uid, self._last = uid, at
+        self._last = {one: seen for one, seen in self._last.items() if at - seen <= self.gone_after_s}
+        came = uid not in self._last
+        self._last[uid] = at
         return came
-
-    def gone(self) -> None:
-        """The reader says that nothing lies on it."""
-        self._uid = None
