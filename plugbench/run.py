@@ -44,8 +44,6 @@ def run(args: argparse.Namespace) -> int:
     from hil_rigs.run import run_rig
     from hil_rigs.run_folder import make_folder, write_records, write_report
     from hil_rigs.scenario.scenario_file import is_scenario
-    from hil_rigs.story.tell import tell
-    from hil_rigs.story.write import write_story
     from hil_rigs.surroundings import surroundings
     from hil_rigs.trace_file import TraceFile
     from ports.errors import RigError
@@ -66,7 +64,6 @@ def run(args: argparse.Namespace) -> int:
     (folder / "rig.yaml").write_bytes(args.rig.read_bytes())
     write_records(folder, outcome.records, outcome.public_key)
     write_report(folder, outcome.result)
-    write_story(folder, tell(folder))
     show.sealed(finish(folder, outcome, stamp))
     show.end(outcome, folder)
     return CODES[outcome.result.verdict]

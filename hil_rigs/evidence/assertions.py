@@ -16,19 +16,22 @@ from ports.errors import PeerError
 MAX_ASSERTIONS = 64 << 20
 
 
-class Assertion(Struct, frozen=True, forbid_unknown_fields=True):
-    """One result. id: of a conformance case or requirement; claim: of the rig file; channel: where it was observed.
+class Assertion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One result. id: within its scenario; ids: conformance cases and requirements; claim: of the rig file.
 
-    place: file:line of the expectation. real: names of the resources on that channel that were not simulated.
+    channel: where it was observed. place: file:line of the expectation. at: boot-time seconds of what decided it.
+    real: names of the resources on that channel that were not simulated.
     """
 
     id: str
-    claim: str
+    claim: str = ""
     channel: str
-    verdict: Literal["pass", "fail", "inconclusive"]
+    verdict: Literal["pass", "not run", "inconclusive", "fail", "error"]
     expected: str
     observed: str
     place: str
+    ids: tuple[str, ...] = ()
+    at: float | None = None
     real: tuple[str, ...] = ()
 
 
@@ -46,6 +49,7 @@ def read_assertions(source: Source) -> tuple[Assertion, ...]:
         raise PeerError(f"{ASSERTIONS}: {error}") from None
 
 
-def failed(assertions: Sequence[Assertion]) -> bool:
-    """Whether one of them did."""
-    return any(one.verdict == "fail" for one in assertions)
+def overall(assertions: Sequence[Assertion]) -> str:
+    """The verdict of all of them: the worst that decides."""
+    verdicts = {one.verdict for one in assertions}
+    return next((word for word in ("fail", "error", "inconclusive") if word in verdicts), "pass")

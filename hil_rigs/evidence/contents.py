@@ -13,16 +13,19 @@ from ports.errors import RigError
 ARCHIVE = "evidence.zip"
 INDEX = "records/index.json"
 ASSERTIONS = "assertions.json"
+REPORT = "report.html"
 
 ROLES = (
     ("rig.yaml", "rig file"),
     ("scenario.yaml", "scenario"),
     (EVENTS, "events"),
-    ("report.html", "report for people"),
+    (REPORT, "report for people"),
     ("report.md", "report for people"),
     ("report.json", "report for machines"),
     (ASSERTIONS, "results of assertions"),
     ("junit.xml", "results for CI"),
+    ("story.*", "the run as a sequence"),
+    ("certificates/*", "certificates of the run"),
     ("*.pcapng", "capture with TLS keys"),
     ("serial-*.txt", "frames of a serial line"),
     ("public_key.*", "public key"),

@@ -8,13 +8,19 @@ from datetime import datetime
 from pathlib import Path
 
 from hil_rigs.evidence.assertions import Assertion, write_assertions
-from hil_rigs.evidence.event_hash import EVENTS, MAX_LINE, decode_event
+from hil_rigs.evidence.contents import REPORT
+from hil_rigs.evidence.event_hash import EVENTS, MAX_LINE, EventHash, decode_event
 from hil_rigs.evidence.manifest import Resource
 from hil_rigs.evidence.records import write_index
-from hil_rigs.evidence.seal import About, Sealed, seal
-from hil_rigs.evidence.serial_text import serial_text
+from hil_rigs.evidence.report.page import Contents, page
+from hil_rigs.evidence.report.series import Series
+from hil_rigs.evidence.seal import About, Sealed, listed, seal
+from hil_rigs.evidence.serial_text import SerialText
 from hil_rigs.evidence.source import FolderSource, lines_of
+from hil_rigs.evidence.versions import versions
 from hil_rigs.run import RunOutcome
+from hil_rigs.story.tell import tell
+from hil_rigs.story.write import write_story
 
 
 def finish(
@@ -30,13 +36,34 @@ def finish(
     started: civil time of the machine at the beginning. Raises RigError.
     """
     result = outcome.result
-    lines = lines_of(FolderSource(folder), EVENTS, MAX_LINE)
-    serial_text(decode_event(line, number) for number, line in enumerate(lines, start=1)).write(folder)
+    source = FolderSource(folder)
+    series, frames, hashed = Series(), SerialText(), EventHash()
+    for number, line in enumerate(lines_of(source, EVENTS, MAX_LINE), start=1):
+        event = decode_event(line, number)
+        for take in (series.see, frames.add, hashed.add):
+            take(event)
+    frames.write(folder)
     write_index(folder, outcome.records)
     if assertions:
         write_assertions(folder, assertions)
+    story = tell(folder)
+    write_story(folder, story)
+    run = f"{result.rig}-{started:%Y%m%d-%H%M%S-%f}"
+    contents = Contents(
+        run=run,
+        started=started.isoformat(),
+        result=result,
+        assertions=assertions,
+        series=series,
+        story=story,
+        versions=versions(),
+        files=listed(FolderSource(folder)),
+        event_hash=hashed.hex() if result.clock == "virtual" else "",
+        scenario=scenario,
+    )
+    (folder / REPORT).write_text(page(contents), encoding="utf-8")
     about = About(
-        run=f"{result.rig}-{started:%Y%m%d-%H%M%S-%f}",
+        run=run,
         rig=result.rig,
         seed=result.seed,
         clock=result.clock,

@@ -52,6 +52,11 @@ class Report(Struct, frozen=True):
     sessions: tuple[ReportedSession, ...] = ()
     problems: tuple[str, ...] = ()
 
+    @property
+    def known(self) -> frozenset[str]:
+        """All that the run found wrong."""
+        return frozenset(self.problems).union(*(session.findings for session in self.sessions))
+
 
 def write_index(folder: Path, records: Sequence[SignedRecord]) -> None:
     """records/index.json, in the order in which the backend holds them."""
@@ -120,7 +125,7 @@ def check_records(records: Sequence[SignedRecord], key: PublicKey) -> list[str]:
         try:
             verify_record(record.ocmf, key)
         except (InvalidSignatureError, UndecidableError, FormatError) as error:
-            problems.append(f"record {record.page} of {record.meter}: {error}")
+            problems.append(str(error))
     if problems or not records:
         return problems
     return check_pages(records, key)

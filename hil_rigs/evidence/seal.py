@@ -23,7 +23,7 @@ from hil_rigs.evidence.manifest import (
     encode_manifest,
     hash_file,
 )
-from hil_rigs.evidence.source import FolderSource, lines_of
+from hil_rigs.evidence.source import FolderSource, Source, lines_of
 from hil_rigs.evidence.versions import versions
 from ports.errors import RigError
 
@@ -68,12 +68,8 @@ def seal(folder: Path, about: About) -> Sealed:
 
 def _seal(folder: Path, about: About) -> Sealed:
     source = FolderSource(folder)
-    names = [name for name in source.names if name not in (MANIFEST, DIGEST)]
     hashed = hash_events(lines_of(source, EVENTS, MAX_LINE))
-    files = {}
-    for name in names:
-        sha256, size = hash_file(source.read(name))
-        files[name] = File(sha256, size, role(name))
+    files = listed(source)
     manifest = encode_manifest(
         Manifest(
             run=about.run,
@@ -95,9 +91,18 @@ def _seal(folder: Path, about: About) -> Sealed:
     (folder / DIGEST).write_bytes(digest_line(manifest))
     archive = folder / ARCHIVE
     archive.touch(mode=0o600)  # captures hold TLS keys
-    with archive.open("wb") as target, closing(_opened(folder, [*names, MANIFEST, DIGEST])) as contents:
+    with archive.open("wb") as target, closing(_opened(folder, [*files, MANIFEST, DIGEST])) as contents:
         write_archive(target, contents)
     return Sealed(archive, digest_of(manifest), hashed.hex(), hashed.count, about.clock == "virtual")
+
+
+def listed(source: Source) -> dict[str, File]:
+    """Every file with its hash, in order, without the manifest itself."""
+    return {
+        name: File(*hash_file(source.read(name)), what=role(name))
+        for name in source.names
+        if name not in (MANIFEST, DIGEST)
+    }
 
 
 def _opened(folder: Path, names: list[str]) -> Generator[tuple[str, BinaryIO]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from pathlib import Path
 
 from hil_rigs.evidence.event_hash import Event
@@ -41,11 +40,3 @@ class SerialText:
 
 def _one_line(text: str) -> str:
     return "".join(char if char.isprintable() else "\ufffd" for char in text)
-
-
-def serial_text(events: Iterable[Event]) -> SerialText:
-    """The frames of all these events."""
-    collected = SerialText()
-    for event in events:
-        collected.add(event)
-    return collected

@@ -1,0 +1,59 @@
+"""Axes: nice steps, and where a value stands."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+_TIME_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """A straight scale: `low` stands at `start`, `high` at `end` (both in pixels)."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        """Pixels of a value, not outside of the scale."""
+        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
+        return round(self.start + share * (self.end - self.start), 1)
+
+
+def time_scale(began: float, ended: float, start: float, end: float) -> Scale:
+    """From the first to the last event, at least a second."""
+    return Scale(began, max(ended, began + 1.0), start, end)
+
+
+def time_ticks(scale: Scale, most: int = 12) -> list[tuple[float, str]]:
+    """Times and how they are written, counted from the beginning."""
+    length = scale.high - scale.low
+    step = next((step for step in _TIME_STEPS if length / step <= most), math.ceil(length / most / 86400) * 86400)
+    return [(scale.low + number * step, clock(number * step)) for number in range(int(length / step) + 1)]
+
+
+def clock(seconds: float) -> str:
+    """0.5 s, 12 s, 3:20, 1:02:03."""
+    if seconds < 60:
+        return f"{seconds:g} s"
+    whole = round(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def value_scale(values: list[float], start: float, end: float, zero: bool = True) -> tuple[Scale, list[float]]:
+    """A scale over the values with round ends, and its ticks; zero: 0 is on it."""
+    low, high = min(values), max(values)
+    if zero:
+        low, high = min(low, 0.0), max(high, 0.0)
+    if high - low < 1e-9:
+        low, high = (low, low + 1.0) if low == 0 else (low - abs(low) * 0.1, low + abs(low) * 0.1)
+    rough = (high - low) / 3
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    ticks = [round(number * step, 9) for number in range(first, last + 1)]
+    return Scale(ticks[0], ticks[-1], start, end), ticks

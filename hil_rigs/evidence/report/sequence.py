@@ -1,0 +1,84 @@
+"""The sequence of a run as SVG: who said what to whom, loops folded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from hil_rigs.evidence.report.axis import clock
+from hil_rigs.evidence.report.markup import Markup, element
+from hil_rigs.story.step import Lane, Passage, Step
+
+WIDTH, LEFT = 1120, 84
+ROW, REMARK = 24, 13
+MOST_ROWS = 1500
+LONGEST_TEXT = 90
+
+
+def sequence(passages: Sequence[Passage]) -> Markup:
+    """The drawing: time on the left, one lane for each participant."""
+    lanes = [lane for lane in Lane if any(lane in (one.sender, one.receiver) for p in passages for one in p.steps)]
+    if not lanes:
+        return element("p", "Nothing was said.")
+    apart = (WIDTH - LEFT) / len(lanes)
+    places = {lane: round(LEFT + apart * (number + 0.5), 1) for number, lane in enumerate(lanes)}
+    began = passages[0].steps[0].at
+    parts: list[Markup] = []
+    y, rows = 54.0, 0
+    for passage in passages:
+        if rows > MOST_ROWS:
+            parts.append(element("text", "The rest is in story.md.", x=LEFT, y=y + 14, class_="remark"))
+            y += ROW
+            break
+        top = y
+        if passage.count > 1:
+            y += 18
+        for step in passage.steps:
+            parts += _step(step, places, began, y)
+            y += ROW + (REMARK if step.remark and step.sender is not step.receiver else 0)
+        if passage.count > 1:
+            until = clock(round(passage.until - began, 3))
+            parts += _loop(f"{passage.count} times, until {until}", top, y)
+            y += 8
+        rows += len(passage.steps)
+    head = [drawn for lane in lanes for drawn in _lane(lane, places[lane], apart, y)]
+    label = "Sequence diagram: " + ", ".join(lane.value for lane in lanes)
+    return element(
+        "svg", *head, *parts, viewBox=f"0 0 {WIDTH} {y + 20:g}", width=WIDTH, height=f"{y + 20:g}", role="img",
+        aria_label=label, class_="sequence",
+    )  # fmt: skip
+
+
+def _lane(lane: Lane, x: float, apart: float, bottom: float) -> Iterator[Markup]:
+    width = min(apart - 10, 110)
+    yield element("line", x1=x, x2=x, y1=34, y2=bottom, class_="life")
+    yield element("rect", x=round(x - width / 2, 1), y=8, width=round(width, 1), height=26, class_="lane")
+    yield element("text", lane.value, x=x, y=26, class_="lane middle")
+
+
+def _loop(text: str, top: float, bottom: float) -> Iterator[Markup]:
+    yield element("rect", x=LEFT - 6, y=top, width=WIDTH - LEFT, height=bottom - top, class_="loop")
+    yield element("text", text, x=LEFT, y=top + 13, class_="loop")
+
+
+def _step(step: Step, places: dict[Lane, float], began: float, y: float) -> Iterator[Markup]:
+    line = y + 17
+    yield element("text", clock(round(step.at - began, 3)), x=LEFT - 12, y=line, class_="tick end")
+    one, other = places[step.sender], places[step.receiver]
+    if step.sender is step.receiver:
+        text = _cut(f"{step.text}: {step.remark}" if step.remark else step.text)
+        width = 6.4 * len(text) + 14
+        left = min(max(one - width / 2, LEFT - 4), WIDTH - width - 2)
+        yield element("rect", x=round(left, 1), y=y + 3, width=round(width, 1), height=18, rx=3, class_="note")
+        yield element("text", text, x=round(left + width / 2, 1), y=y + 16, class_="middle")
+        return
+    tip = -6 if other > one else 6
+    yield element("line", x1=one, x2=other, y1=line + 3, y2=line + 3, class_="arrow")
+    yield element("path", d=f"M{other} {line + 3}l{tip} -3.5v7z", class_="tip")
+    middle = round((one + other) / 2, 1)
+    yield element("text", _cut(step.text), x=middle, y=line - 1, class_="middle message")
+    if step.remark:
+        yield element("text", _cut(step.remark), x=middle, y=line + 15, class_="middle remark")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "\u2026"
