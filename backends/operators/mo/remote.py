@@ -52,7 +52,10 @@ class RemoteControl:
         }
 
     async def start(self, customer: str, operator: str, location_id: str, evse_uid: str) -> str:
-        """Ask a CPO to begin a session with the customer's app token; the command's id. Raises RemoteRefused, RigError."""
+        """Ask a CPO to begin a session with the customer's app token; the command's id.
+
+        Raises RemoteRefused, RigError.
+        """
         session = self._session(operator)
         at = int(self._clock.now().timestamp())
 

@@ -150,7 +150,7 @@ async def serve_mo(
     *,
     faults: BackendFaults = no_backend_fault,
 ) -> RunningMo:
-    """database: opened with `tables.prepare`. random: of ids. faults: of what partners and hub send. Raises RigError."""
+    """database: opened with `tables.prepare`. random: of ids. faults: of what partners send. Raises RigError."""
     random = random or SystemRandom()
     cdrs = CdrReceiver(database, clock, settings, random, tracer)
     modules = MoOcpi(settings, database, clock, random, cdrs)

@@ -17,8 +17,8 @@ class MoSettings:
 
     tariffs: what customers pay, by the time from which they hold. partners: CPOs over OCPI. hub_operators: operator
     ids whose charge details come through the hub, () = any. hub_certificate: SHA-256 (hex) of the hub's TLS client
-    certificate, "" = nobody has to show one (a rig on one machine). bill_extracts: whether an OICP CDR with ten signed values,
-    which may leave out some between begin and end, is billed. url: how partners reach it, "" = as they asked for it.
+    certificate, "" = nobody has to show one (a rig on one machine). bill_extracts: whether an OICP CDR of ten signed
+    values that leave out some between begin and end is billed. url: how partners reach it, "" = as they asked for it.
     login_s: how long an app stays logged in.
     """
 
