@@ -10,6 +10,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from hil_rigs.bench import Bench, BootClock, open_bench
+from hil_rigs.bill_check import CheckedBill, bills_delivered, check_bills
 from hil_rigs.evidence.plant_sampler import sampled
 from hil_rigs.real_clock import RealClock
 from hil_rigs.reality import ResourceLine, describe
@@ -18,6 +19,7 @@ from hil_rigs.rig_file import RigFile
 from hil_rigs.run_check import check_pages, check_transaction
 from hil_rigs.session_run import SessionResult, run_session
 from hil_rigs.virtual_clock import run_virtual
+from hil_rigs.witness import Witness
 from meters.registers import last_digit
 from ocmf.keys import PublicKey, decode_public_key
 from ports.backend import SignedRecord
@@ -43,7 +45,10 @@ class CheckedSession:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What came of a run. verdict: "pass", "fail" or "inconclusive"."""
+    """What came of a run. verdict: "pass", "fail" or "inconclusive"; problems, and the findings of sessions, say why.
+
+    bills: of embedded mobility operators. contracts_installed: also updated ones. receipts: that vehicles signed.
+    """
 
     rig: str
     verdict: str
@@ -54,6 +59,9 @@ class RunResult:
     resources: list[ResourceLine]
     sessions: tuple[CheckedSession, ...]
     problems: tuple[str, ...]
+    bills: tuple[CheckedBill, ...] = ()
+    contracts_installed: int = 0
+    receipts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +91,8 @@ def run_rig(rig_file: RigFile, folder: Path, tracer: Tracer, say: Callable[[str]
 async def _run(
     rig_file: RigFile, clock: BootClock, folder: Path, tracer: Tracer, say: Callable[[str], None]
 ) -> RunOutcome:
-    async with open_bench(rig_file, clock, folder, tracer, say) as bench, sampled(bench, tracer):
+    witness = Witness(tracer)
+    async with open_bench(rig_file, clock, folder, witness, say) as bench, sampled(bench, tracer):
         identity = await bench.signer.identity()
         say(f"signing with {identity.description}{'' if identity.is_hsm else ': NOT AN HSM'}")
         async with asyncio.TaskGroup() as group:
@@ -94,13 +103,18 @@ async def _run(
             async with asyncio.timeout(DELIVERY_S):
                 await asyncio.gather(*(asyncio.shield(pending.signed) for pending in bench.journal.unsigned()))
                 await bench.forwarder.drained()
+                await bills_delivered(bench)
         except TimeoutError:
             waiting = ", ".join(f"{name}: {count}" for name, count in bench.forwarder.waiting().items() if count)
-            problems.append(f"records that did not reach their backend within {DELIVERY_S:g} s: {waiting}")
+            what = f"records that did not reach their backend: {waiting}" if waiting else "bills that were not taken"
+            problems.append(f"after {DELIVERY_S:g} s there are {what}")
         records = await _delivered(bench)
         key = decode_public_key(identity.public_key)
         problems += check_pages(records, key) if records else []
         checked = tuple(_check(bench, one, records, key) for one in sessions)
+        bills = await check_bills(bench, [(one, own.kwh) for one, own in zip(sessions, checked, strict=True)], records)
+        problems += [f"{bill.transaction_id}: {problem}" for bill in bills for problem in bill.problems]
+        problems += witness.problems(bench.rig)
         result = RunResult(
             rig=bench.rig.rig,
             verdict=_verdict(checked, problems),
@@ -111,6 +125,9 @@ async def _run(
             resources=describe(bench.rig),
             sessions=checked,
             problems=tuple(problems),
+            bills=bills,
+            contracts_installed=witness.contracts.total(),
+            receipts=witness.receipts.total(),
         )
     return RunOutcome(result, tuple(records), key)
 

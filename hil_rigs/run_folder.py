@@ -72,6 +72,13 @@ def write_report(folder: Path, result: RunResult) -> None:
             for one in result.sessions
         ),
     ]
+    if result.bills:
+        lines += ["", "| bill of | by | kWh | total | signed values |", "|---|---|---|---|---|"]
+        lines += [
+            f"| {one.transaction_id} | {one.operator} | {one.kwh} | {one.total} {one.currency} | {one.values} valid |"
+            for one in result.bills
+            if not one.problems
+        ]
     findings = [f"- {one.transaction_id}: {finding}" for one in result.sessions for finding in one.findings]
     if findings or result.problems:
         lines += ["", "## Findings", "", *findings, *(f"- {problem}" for problem in result.problems)]
