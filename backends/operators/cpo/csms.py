@@ -12,6 +12,7 @@ from backends.operators.cpo.authorisation import AuthorisationDesk
 from backends.operators.cpo.certificate_status import StatusDesk
 from backends.operators.cpo.contract_requests import ContractDesk
 from backends.operators.cpo.enrolment import EnrolmentDesk
+from backends.operators.cpo.frames import ErrorCode, FrameError
 from backends.operators.cpo.link import StationLink
 from backends.operators.cpo.settings import CpoSettings, StationAccount
 from backends.operators.cpo.station_access import StationAccess
@@ -49,6 +50,18 @@ class Csms:
         task = asyncio.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+
+
+def moment(text: str) -> str:
+    """A station's date-time (RFC 3339), written as `timestamp` does; without a zone it is UTC. Raises FrameError."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise FrameError(ErrorCode.PROPERTY, f"{text[:40]!r} is no date-time of RFC 3339") from None
+    try:
+        return timestamp(found if found.tzinfo else found.replace(tzinfo=UTC))
+    except OverflowError:
+        raise FrameError(ErrorCode.PROPERTY, f"{text[:40]!r} is out of the calendar") from None
 
 
 def timestamp(moment: datetime) -> str:

@@ -19,6 +19,7 @@ from ports.errors import PeerError
 
 MAX_FRAME = 512 * 1024  # characters; a NotifyReport of a large station has some 100 kB
 MAX_MESSAGE_ID = 36  # OCPP 2.0.1 part 4, table 6 (messageId); OCPP-J 1.6 table 3
+MAX_DIGITS = 18  # of an integer: 64 bits hold them; OCPP's own are of 32
 MAX_DESCRIPTION = 255  # OCPP 2.0.1 part 4, 4.2.3
 UNKNOWN_ID = "-1"  # OCPP 2.0.1 part 4, 4.2.3: of an error about a frame whose id cannot be read
 
@@ -119,7 +120,11 @@ def read_frame(text: str) -> Frame:
     if len(text) > MAX_FRAME:
         raise FrameError(ErrorCode.RPC, f"frame of {len(text)} characters, at most {MAX_FRAME}")
     try:
-        content = json.loads(text, parse_float=Decimal, parse_constant=_constant, object_pairs_hook=_object)
+        content = json.loads(
+            text, parse_int=_integer, parse_float=Decimal, parse_constant=_constant, object_pairs_hook=_object
+        )
+        if "\\u" in text:
+            _check_text(content)
     except (ValueError, RecursionError) as error:
         raise FrameError(ErrorCode.RPC, f"no JSON: {error}", received=text) from None
     match content:
@@ -192,6 +197,20 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("a key appears twice")
     return found
+
+
+def _integer(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"integer of {len(text)} characters, at most {MAX_DIGITS}")
+    return int(text)
+
+
+def _check_text(content: object) -> None:
+    """No NUL and no half of a surrogate pair: no database keeps them. Raises ValueError."""
+    written = json.dumps(content, ensure_ascii=False, default=str)
+    written.encode()
+    if "\\u0000" in written:
+        raise ValueError("a text holds a NUL")
 
 
 def _constant(name: str) -> NoReturn:

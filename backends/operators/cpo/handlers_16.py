@@ -9,7 +9,7 @@ from typing import Any
 
 from backends.operators.cpo import handlers_201
 from backends.operators.cpo.authorisation import Identification
-from backends.operators.cpo.csms import Csms
+from backends.operators.cpo.csms import Csms, moment
 from backends.operators.cpo.frames import Call, FrameError, Version, check_call
 from backends.operators.cpo.handlers_201 import Handler, Payload
 from backends.operators.cpo.ledger import Effect
@@ -36,7 +36,7 @@ _WRAPPED: Mapping[str, Handler] = MappingProxyType(
 async def status_notification(csms: Csms, link: StationLink, payload: Payload) -> Payload:
     """A connector (0: the station) has another status."""
     detail = " ".join(payload[name] for name in ("errorCode", "info", "vendorErrorCode") if payload.get(name))
-    at = payload.get("timestamp", csms.now())
+    at = moment(payload["timestamp"]) if "timestamp" in payload else csms.now()
     number = payload["connectorId"]
     await csms.stations.connector(link.station, number, min(number, 1), payload["status"], detail, at)
     return {}
@@ -61,7 +61,7 @@ async def start_transaction(csms: Csms, link: StationLink, payload: Payload) -> 
         connector=1,
         id_token=asked.id,
         id_type=asked.id_type,
-        began=payload["timestamp"],
+        began=moment(payload["timestamp"]),
     )
     known = await csms.transactions.repeated(effect)
     if known is not None:
@@ -101,7 +101,7 @@ async def stop_transaction(csms: Csms, link: StationLink, payload: Payload) -> P
         action="StopTransaction",
         payload=payload,
         transaction_id=str(payload["transactionId"]),
-        ended=payload["timestamp"],
+        ended=moment(payload["timestamp"]),
         stop_reason=payload.get("reason", "Local"),  # OCPP 1.6 4.10: left out = Local
     )
     known = await csms.transactions.repeated(effect)

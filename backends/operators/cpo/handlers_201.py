@@ -7,7 +7,7 @@ from typing import Any
 
 from backends.operators.cpo.authorisation import ID_TYPES, Identification
 from backends.operators.cpo.certificate_status import CertificateId
-from backends.operators.cpo.csms import Csms
+from backends.operators.cpo.csms import Csms, moment
 from backends.operators.cpo.enrolment import STATION
 from backends.operators.cpo.ledger import Effect
 from backends.operators.cpo.link import StationLink
@@ -32,8 +32,9 @@ async def heartbeat(csms: Csms, _link: StationLink, _payload: Payload) -> Payloa
 
 async def status_notification(csms: Csms, link: StationLink, payload: Payload) -> Payload:
     """A connector has another status."""
+    at = moment(payload["timestamp"])
     await csms.stations.connector(
-        link.station, payload["evseId"], payload["connectorId"], payload["connectorStatus"], "", payload["timestamp"]
+        link.station, payload["evseId"], payload["connectorId"], payload["connectorStatus"], "", at
     )
     return {}
 
@@ -56,7 +57,7 @@ async def authorize(csms: Csms, link: StationLink, payload: Payload) -> Payload:
 async def transaction_event(csms: Csms, link: StationLink, payload: Payload) -> Payload:
     """A transaction began, went on or ended. Takes effect once for its transaction and seqNo."""
     info, evse, token = payload["transactionInfo"], payload.get("evse", {}), payload.get("idToken")
-    kind, transaction_id = payload["eventType"], info["transactionId"]
+    kind, transaction_id, at = payload["eventType"], info["transactionId"], moment(payload["timestamp"])
     effect = Effect(
         station=link.station,
         version=link.version.value,
@@ -70,8 +71,8 @@ async def transaction_event(csms: Csms, link: StationLink, payload: Payload) -> 
         id_token=token["idToken"] if token else "",
         id_type=ID_TYPES[token["type"]] if token else "",
         remote_start_id=info.get("remoteStartId"),
-        began=payload["timestamp"] if kind == "Started" else "",
-        ended=payload["timestamp"] if kind == "Ended" else "",
+        began=at if kind == "Started" else "",
+        ended=at if kind == "Ended" else "",
         stop_reason=info.get("stoppedReason", "Local") if kind == "Ended" else "",  # left out = Local: 2.0.1 part 2
     )
     known = await csms.transactions.repeated(effect)

@@ -30,8 +30,8 @@ CONNECTORS = sa.Table(
     "csms_connectors",
     METADATA,
     sa.Column("station", sa.String(48), primary_key=True),
-    sa.Column("evse", sa.Integer, primary_key=True),
-    sa.Column("connector", sa.Integer, primary_key=True),
+    sa.Column("evse", sa.BigInteger, primary_key=True),
+    sa.Column("connector", sa.BigInteger, primary_key=True),
     sa.Column("status", sa.String(32), nullable=False),
     sa.Column("detail", sa.String(200), nullable=False),  # OCPP 1.6: errorCode and info
     sa.Column("at", sa.String(40), nullable=False),
@@ -44,8 +44,8 @@ TRANSACTIONS = sa.Table(
     sa.Column("station", sa.String(48), nullable=False),
     sa.Column("transaction_id", sa.String(48), nullable=False),
     sa.Column("version", sa.String(16), nullable=False),
-    sa.Column("evse", sa.Integer, nullable=False),
-    sa.Column("connector", sa.Integer, nullable=False),
+    sa.Column("evse", sa.BigInteger, nullable=False),
+    sa.Column("connector", sa.BigInteger, nullable=False),
     sa.Column("id_token", sa.String(255), nullable=False),
     sa.Column("id_type", sa.String(20), nullable=False),  # OCMF's name
     sa.Column("remote_start_id", sa.BigInteger),

@@ -63,7 +63,7 @@ class SignedMeterValue:
     @property
     def identity(self) -> str:
         """SHA-256 of the text, for values that are no record."""
-        return hashlib.sha256(self.ocmf.encode("utf-8", "surrogatepass")).hexdigest()
+        return hashlib.sha256(self.ocmf.encode()).hexdigest()
 
 
 def signed_values_201(meter_values: Sequence[Mapping[str, Any]]) -> list[SignedMeterValue]:
@@ -91,13 +91,13 @@ def _sampled(meter_values: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str,
 
 def _signed_data(context: str, value: str) -> SignedMeterValue:
     if value.startswith(HEADER):
-        return SignedMeterValue(context, Carriage.BARE, *_limited(value))
+        return _value(context, Carriage.BARE, value)
     if not value.lstrip().startswith("{"):
-        return SignedMeterValue(context, Carriage.BARE_BASE64, *_decoded(value))
+        return _value(context, Carriage.BARE_BASE64, *_decoded(value))
     try:
         content = json.loads(value)
     except (ValueError, RecursionError) as error:
-        return SignedMeterValue(context, Carriage.JSON, value, f"SignedData is no JSON: {error}")
+        return _value(context, Carriage.JSON, value, f"SignedData is no JSON: {error}")
     named = "signedMeterData" not in content and "signedMeterValue" in content
     if named:
         content["signedMeterData"] = content["signedMeterValue"]
@@ -107,23 +107,29 @@ def _signed_data(context: str, value: str) -> SignedMeterValue:
 def _carried(carriage: Carriage, context: str, fields: Mapping[str, Any]) -> SignedMeterValue:
     data, encoding = fields.get("signedMeterData"), fields.get("encodingMethod", "OCMF")
     if not isinstance(data, str):
-        return SignedMeterValue(context, carriage, json.dumps(fields, default=str), "signedMeterData is missing")
+        return _value(context, carriage, json.dumps(fields, default=str), "signedMeterData is missing")
     if str(encoding).upper() != "OCMF":
-        return SignedMeterValue(context, carriage, data, f"encodingMethod is {encoding!r}, only OCMF is verified")
-    return SignedMeterValue(context, carriage, *(_limited(data) if data.startswith(HEADER) else _decoded(data)))
+        return _value(context, carriage, data, f"encodingMethod is {encoding!r:.50}, only OCMF is verified")
+    return _value(context, carriage, *((data, "") if data.startswith(HEADER) else _decoded(data)))
 
 
 def _decoded(text: str) -> tuple[str, str]:
-    """The record inside of base64 and no problem; or the text and what is wrong with it."""
+    """What is inside of base64 and no problem; or the text and what is wrong with it."""
     try:
-        return _limited(base64.b64decode(text, validate=True).decode("utf-8"))
+        return base64.b64decode(text, validate=True).decode("utf-8"), ""
     except (binascii.Error, ValueError) as error:
         return text, f"neither a record nor base64 of one: {error}"
 
 
-def _limited(record: str) -> tuple[str, str]:
-    if len(record) > MAX_RECORD:
-        return record[:MAX_RECORD], f"record of {len(record)} characters, at most {MAX_RECORD}"
-    if "\0" in record:  # PostgreSQL keeps none
-        return record.replace("\0", ""), "the record holds a NUL"
-    return record, ""
+def _value(context: str, carriage: Carriage, text: str, problem: str = "") -> SignedMeterValue:
+    if len(text) > MAX_RECORD:
+        problem = problem or f"record of {len(text)} characters, at most {MAX_RECORD}"
+    if "\0" in text or not _is_unicode(text):
+        problem = problem or "the record holds characters that are no text"
+    if problem:  # what is kept then is evidence, in a form that every database takes
+        text = text.replace("\0", "").encode("utf-8", "backslashreplace").decode()[:MAX_RECORD]
+    return SignedMeterValue(context, carriage, text, problem)
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
