@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "verify": "check signed records: .ocmf, SAFE XML, a run's folder",
     "evidence": "check again what a run left: hashes, signatures, pages, verdict",
     "replay": "run again what evidence says was run, and compare",
+    "story": "tell a run as a sequence: every message decoded, every signature checked again",
     "pki": "build a test PKI; issue, revoke, show, export certificates",
     "v2g": "decode, encode and compare ISO 15118 and DIN 70121 messages and captures",
     "secc": "play the charging station (SECC) for a real or foreign vehicle",
