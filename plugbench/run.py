@@ -38,20 +38,19 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 
 def run(args: argparse.Namespace) -> int:
     """Run one rig; 0 pass, 1 fail, 3 inconclusive."""
+    if args.rig.is_dir() or _is_scenario(args.rig):
+        from plugbench.scenario import run_scenarios
+
+        return run_scenarios(args)
     from hil_rigs.evidence.finish import finish
     from hil_rigs.reality import description_table
     from hil_rigs.rig_file import load_rig
     from hil_rigs.run import run_rig
     from hil_rigs.run_folder import make_folder, write_records, write_report
-    from hil_rigs.scenario.scenario_file import is_scenario
     from hil_rigs.surroundings import surroundings
     from hil_rigs.trace_file import TraceFile
     from ports.errors import RigError
 
-    if args.rig.is_dir() or is_scenario(args.rig):
-        from plugbench.scenario import run_scenarios
-
-        return run_scenarios(args)
     rig_file = load_rig(args.rig)
     if problems := surroundings(rig_file):
         raise RigError("\n".join(str(problem) for problem in problems))
@@ -67,6 +66,12 @@ def run(args: argparse.Namespace) -> int:
     show.sealed(finish(folder, outcome, stamp))
     show.end(outcome, folder)
     return CODES[outcome.result.verdict]
+
+
+def _is_scenario(path: Path) -> bool:
+    from hil_rigs.scenario.kind import is_scenario
+
+    return is_scenario(path)
 
 
 class _JsonLines:
@@ -147,6 +152,13 @@ class _Screen:
                 )
             for finding in one.findings:
                 print(f"  {finding}")
+        for bill in outcome.result.bills:
+            if not bill.problems:
+                print(
+                    f"bill by {bill.operator}: {bill.kwh} kWh, {bill.total} {bill.currency}, {bill.values} values valid"
+                )
+        if outcome.result.contracts_installed or outcome.result.receipts:
+            print(f"contracts installed: {outcome.result.contracts_installed}, receipts: {outcome.result.receipts}")
         for problem in outcome.result.problems:
             print(f"problem: {problem}")
         print(f"{outcome.result.verdict}; everything is in {folder}; check it again: plugbench verify {folder}")

@@ -15,6 +15,7 @@ from hil_rigs.scenario import format as said
 from hil_rigs.scenario.channels import CHANNELS
 from hil_rigs.scenario.checks import CHECKS
 from hil_rigs.scenario.defects import DEFECTS
+from hil_rigs.scenario.kind import is_scenario
 from hil_rigs.scenario.moment import Moment, parse_moment
 from hil_rigs.scenario.pattern import Pattern, parse_pattern
 from hil_rigs.scenario.rig_changes import changed_rig
@@ -59,15 +60,6 @@ class ScenarioFile:
     def moment(self, text: str) -> Moment:
         """A moment of this file; it was checked when the file was read."""
         return parse_moment(text, CHANNELS)
-
-
-def is_scenario(path: Path) -> bool:
-    """Whether a YAML file is a scenario rather than a rig: it says `scenario:` at its top level."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        return False
-    return re.search(r"^scenario:", text, re.MULTILINE) is not None
 
 
 def load_scenarios(path: Path) -> list[ScenarioFile]:

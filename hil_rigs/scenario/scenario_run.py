@@ -8,10 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from backends.cpo_store import records as stored_records
-from gateway.transaction import State
-from hil_rigs.bench import Bench, BootClock, open_bench
-from hil_rigs.fault_catalogue.breakable import Breakable
+from hil_rigs.bench import BootClock
 from hil_rigs.real_clock import RealClock
 from hil_rigs.rig import VirtualClockSettings
 from hil_rigs.run_folder import write_records
@@ -19,20 +16,12 @@ from hil_rigs.scenario.coverage import covered
 from hil_rigs.scenario.defects import plant
 from hil_rigs.scenario.format import Defect
 from hil_rigs.scenario.judge import Judge, Judged, Verdict
-from hil_rigs.scenario.moment import Moment
-from hil_rigs.scenario.observer import Observer
-from hil_rigs.scenario.plant_energy import PlantEnergy
-from hil_rigs.scenario.remains import Delivered, Remains
+from hil_rigs.scenario.open_scenario import Stage, open_stage
 from hil_rigs.scenario.scenario_file import ScenarioFile
 from hil_rigs.scenario.steps import Actor
 from hil_rigs.virtual_clock import run_virtual
-from ocmf.container import parse
-from ocmf.keys import decode_public_key
 from ports.errors import PlugbenchError
-from ports.trace import TraceEvent, Tracer
-
-SETTLE_S = 60.0  # for the last transaction to end and the last records to reach the backends
-READ_AT_ONCE = 100_000
+from ports.trace import Tracer
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,37 +102,25 @@ class _Run:
         self._say = say
         self._clock = clock
         self._defect = defect
-        self._observer = Observer()
-        self._tracers = (tracer, self._observer)
+        self._tracer = tracer
         self._problem = self._where = ""
 
-    def _trace(self, event: TraceEvent) -> None:
-        for tracer in self._tracers:
-            tracer(event)
-
     async def whole(self) -> ScenarioResult:
-        breakable = Breakable(self._clock, self._trace)
-        async with open_bench(
-            self._file.rig, self._clock, self._folder, self._trace, self._say, breakable.hooks()
-        ) as bench:
-            breakable.attach(bench)
-            start = self._clock.monotonic()
+        async with open_stage(self._file.rig, self._clock, self._folder, self._tracer, self._say) as stage:
             if self._defect is not None:
-                plant(breakable, self._defect)
-            actor = Actor(breakable, self._observer)
-            energy = PlantEnergy(bench, self._observer)
-            timed = [asyncio.create_task(self._strike(actor, number)) for number in range(len(self._scenario.inject))]
+                plant(stage.breakable, self._defect)
+            timed = [asyncio.create_task(self._strike(stage, number)) for number in range(len(self._scenario.inject))]
             try:
-                await self._steps(actor)
+                await self._steps(stage.actor)
             finally:
                 for task in timed:
                     task.cancel()
                 await asyncio.gather(*timed, return_exceptions=True)
-                actor.close()
-            await self._settle(bench)
-            remains = await self._remains(bench, energy)
-            judged = Judge(remains, start).all(self._file)
-            took = self._clock.monotonic() - start
+                stage.actor.close()
+            await stage.settle()
+            remains = await stage.remains()
+            judged = Judge(remains, stage.start).all(self._file)
+            took = self._clock.monotonic() - stage.start
         write_records(self._folder, remains.records(), remains.key)
         return ScenarioResult(
             name=self._file.name,
@@ -156,7 +133,7 @@ class _Run:
             caught_by=() if self._defect is None else tuple(self._defect.caught_by),
             virtual_s=took,
             not_applicable=tuple(self._scenario.not_applicable.items()),
-            coverage=tuple(covered(self._observer.seen).elements()),
+            coverage=tuple(covered(stage.observer.seen).elements()),
         )
 
     async def _steps(self, actor: Actor) -> None:
@@ -170,49 +147,19 @@ class _Run:
                     self._where = self._file.line(section, number)
                     return
 
-    async def _strike(self, actor: Actor, number: int) -> None:
+    async def _strike(self, stage: Stage, number: int) -> None:
         """One planned fault at its moment; one that cannot be injected is the scenario's problem."""
         timed = self._scenario.inject[number]
-        await self._moment(self._file.moment(timed.at))
+        moment = self._file.moment(timed.at)
+        if moment.pattern is not None:
+            await stage.observer.wait(moment.pattern)
+        if moment.delay:
+            await self._clock.sleep(moment.delay)
         try:
-            actor.inject(timed)
+            stage.actor.inject(timed)
         except PlugbenchError as error:
             self._problem = self._problem or str(error)
             self._where = self._where or self._file.line("inject", number)
-
-    async def _moment(self, moment: Moment) -> None:
-        if moment.pattern is not None:
-            await self._observer.wait(moment.pattern)
-        if moment.delay:
-            await self._clock.sleep(moment.delay)
-
-    async def _settle(self, bench: Bench) -> None:
-        """Everybody goes home: vehicles leave, transactions end, records reach their backends, if they can."""
-        for vehicle in bench.plant.vehicles.values():
-            vehicle.unplug()
-        try:
-            async with asyncio.timeout(SETTLE_S):
-                for name in (one.name for one in bench.controller.status()):
-                    await bench.controller.wait_for(name, State.AVAILABLE, State.FAULTED)
-                await asyncio.gather(*(asyncio.shield(pending.signed) for pending in bench.journal.unsigned()))
-                await bench.forwarder.drained()
-        except (TimeoutError, PlugbenchError):
-            pass  # what is missing is missing in the remains, too: the assertions say whether that is right
-
-    async def _remains(self, bench: Bench, energy: PlantEnergy) -> Remains:
-        entries = await bench.journal.entries()
-        for entry in entries:
-            if entry.is_signed:
-                fields = parse(entry.record().ocmf)
-                last = dict(fields.fields.get("RD", [{}])[-1])
-                content = {**fields.fields, **last, "transaction": entry.transaction_id, "page": entry.page}
-                self._observer.add(entry.boottime, "store", entry.kind, entry.connector, content)
-        delivered = None
-        for cpo in bench.backends.embedded:
-            stored = await cpo.database.read(lambda connection: stored_records(connection, limit=READ_AT_ONCE))
-            delivered = [Delivered(one.record, 1) for one in stored]
-        key = decode_public_key((await bench.signer.identity()).public_key)
-        return Remains(self._folder, key, entries, delivered, self._observer, energy.by_transaction())
 
     def _verdict(self, judged: tuple[Judged, ...]) -> Verdict:
         verdicts = {one.verdict for one in judged}
