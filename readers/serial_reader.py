@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Protocol
 
@@ -55,10 +56,12 @@ class SerialReader:
         self._clock = clock
         self._kind = kind
         self._make = PROTOCOLS[protocol]
+        self._stream = self._make()
         self._reverse = reverse
         self._tracer = tracer
         self._seen = SeenOnce(gone_after_s)
         self._waiting: list[bytes] = []
+        self._receiving: asyncio.Future[bytes] | None = None
         self._told = self._closed = False
 
     @property
@@ -71,31 +74,19 @@ class SerialReader:
 
         Raises RigError: the port is missing or was unplugged, said once. PeerError: a UID that no such card has.
         """
-        stream = self._make()
         while not self._closed:
-            if not self._port.is_open:
-                if not await self._open():
-                    continue
-                stream = self._make()
             while self._waiting:
                 card = self._card(self._waiting.pop(0))
                 if card is not None:
                     yield card
-            try:
-                octets = await self._port.receive(self._port.time() + LOOK_S)
-            except RigError:
-                self._told = True
-                if self._closed:
-                    return
-                raise
-            skipped = stream.skipped
-            self._waiting += stream.receive(octets)
-            if stream.skipped > skipped:
-                self._trace("reader.noise", octets, skipped=stream.skipped - skipped)
+            if self._port.is_open or await self._open():
+                self._take(await self._receive())
 
     async def close(self) -> None:
         """Release the port; harmless when closed."""
         self._closed = True
+        if self._receiving is not None:
+            self._receiving.cancel()
         self._port.close()
 
     async def _open(self) -> bool:
@@ -108,9 +99,29 @@ class SerialReader:
                 raise RigError(f"reader {self._name}: {error}") from error
             await self._clock.sleep(TRY_AGAIN_S)
             return False
-        self._told = False
+        self._told, self._stream = False, self._make()
         self._trace("reader.open", b"", port=self._port.name)
         return True
+
+    async def _receive(self) -> bytes:
+        """The next octets; b"" when the reader was closed."""
+        receiving = self._receiving = asyncio.ensure_future(self._port.receive(self._port.time() + LOOK_S))
+        try:
+            return await receiving
+        except RigError as error:
+            self._told = True
+            raise RigError(f"reader {self._name}: {error}") from error
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._closed and task is not None and not task.cancelling():
+                return b""
+            raise
+
+    def _take(self, octets: bytes) -> None:
+        skipped = self._stream.skipped
+        self._waiting += self._stream.receive(octets)
+        if self._stream.skipped > skipped:
+            self._trace("reader.noise", octets, skipped=self._stream.skipped - skipped)
 
     def _card(self, received: bytes) -> CardSeen | None:
         uid = received[::-1] if self._reverse else received

@@ -1,4 +1,4 @@
-"""What a PC/SC reader says about a contactless card: ATR and the answer to "get UID" (PC/SC part 3, supplement 3.1.3)."""
+"""What a PC/SC reader says about a contactless card: its ATR, and the answer to "get UID" (PC/SC part 3)."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class RfidFrames:
 
     def receive(self, octets: bytes) -> list[bytes]:
         """Octets of the line; the UIDs that are whole now. After damage it goes on with the next STX."""
-        found = []
+        found: list[bytes] = []
         buffer = self._buffer + octets
         while True:
             start = buffer.find(STX)
