@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from backend_client.opcp import OpcpClient
 from ports.clock import Clock
 from ports.contracts import ContractAction, ContractAnswer
@@ -26,8 +28,6 @@ class OpcpContracts:
 
     async def fetch(self, action: ContractAction, exi: bytes, namespace: str, deadline_s: float) -> ContractAnswer:
         """See `ports.contracts.ContractSource`."""
-        if action is not ContractAction.INSTALL:  # OPCP v1 has no operation for updates
-            raise PeerError(f"{self._name}: OPCP pools take installation requests only, not {action}")
         began = self._clock.monotonic()
         self._trace("opcp.request", action=action, namespace=namespace, octets=len(exi), raw=exi)
         try:
@@ -43,8 +43,8 @@ class OpcpContracts:
             accepted=chosen.available,
             emaid=chosen.emaid,
             octets=len(chosen.message),
+            sha256=hashlib.sha256(chosen.message).hexdigest(),  # itself it carries a key, encrypted for the vehicle
             seconds=round(self._clock.monotonic() - began, 3),
-            raw=chosen.message,
         )
         return ContractAnswer(chosen.message, chosen.available, chosen.note)
 

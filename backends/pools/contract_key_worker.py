@@ -120,7 +120,8 @@ class ContractKeyWorker:
             process.stdin.close()
         if process.returncode is None:
             process.kill()
-        await process.wait()
+        with self._clock.hold():
+            await process.wait()
 
 
 def _serve() -> None:

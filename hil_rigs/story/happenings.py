@@ -8,6 +8,7 @@ from typing import Any
 from hil_rigs.evidence.event_hash import Event
 from hil_rigs.story.step import Lane, Step
 
+OCPP = frozenset({"ocpp.sent", "ocpp.received"})
 Data = Mapping[str, Any]
 Tell = Callable[[Event], Step | None]
 
@@ -27,15 +28,32 @@ def _step(
     return tell
 
 
-def _ocpp(event: Event) -> Step | None:
-    """[2, id, action, payload], [3, id, payload] or [4, id, code, ...] (OCPP-J 4.2)."""
-    message = event.data.get("message")
-    if not isinstance(message, list) or len(message) < 3:
-        return None
-    sent = event.kind == "ocpp.sent"
-    ends = (Lane.STATION, Lane.CPO) if sent else (Lane.CPO, Lane.STATION)
-    text = str(message[2]) if message[0] == 2 else {3: "CALLRESULT", 4: f"CALLERROR {message[2]}"}.get(message[0], "?")
-    return Step(event.at, event.source, *ends, text, "OCPP", _ocpp_remark(message), {"message": message})
+class Happenings:
+    """Tells events in order. It remembers OCPP calls: their results do not say what they answer."""
+
+    def __init__(self) -> None:
+        self._calls: dict[tuple[str, str], str] = {}
+
+    def tell(self, event: Event) -> Step | None:
+        """What the event tells; None: nothing for a story."""
+        if event.kind in OCPP:
+            return self._ocpp(event)
+        row = TELL.get(event.kind)
+        return row(event) if row is not None else None
+
+    def _ocpp(self, event: Event) -> Step | None:
+        """[2, id, action, payload], [3, id, payload] or [4, id, code, ...] (OCPP-J 4.2)."""
+        message = event.data.get("message")
+        if not isinstance(message, list) or len(message) < 3:
+            return None
+        call = event.source, str(message[1])
+        if message[0] == 2:
+            text = self._calls[call] = str(message[2])
+        else:
+            asked = self._calls.pop(call, "unknown call")
+            text = f"{asked}: {message[2]}" if message[0] == 4 else f"{asked} answered"
+        ends = (Lane.STATION, Lane.CPO) if event.kind == "ocpp.sent" else (Lane.CPO, Lane.STATION)
+        return Step(event.at, event.source, *ends, text, "OCPP", _ocpp_remark(message), {"message": message})
 
 
 def _ocpp_remark(message: list[Any]) -> str:
@@ -62,6 +80,16 @@ def _contactor(event: Event) -> Step:
     return Step(event.at, event.source, Lane.STATION, Lane.STATION, text, "plant", content=event.data)
 
 
+def _transaction(event: Event) -> Step | None:
+    """What the CPO makes of a transaction, once it is over."""
+    state = event.data.get("state")
+    if state == "running":
+        return None
+    flags = event.data.get("flags")
+    remark = ", ".join(map(str, flags)) if isinstance(flags, list) else ""
+    return Step(event.at, event.source, Lane.CPO, Lane.CPO, f"transaction is {state}", "CSMS", remark, event.data)
+
+
 def _detail(key: str) -> Callable[[Data], str]:
     return lambda data: str(data.get(key) or "")
 
@@ -78,13 +106,11 @@ TELL: Mapping[str, Tell] = {
         lambda d: f"{d['seconds']:g} s",
     ),
     "opcp.refused": _step(Lane.POOLS, Lane.STATION, "OPCP", lambda _d: "refused", _detail("why")),
-    "ocpp.sent": _ocpp,
-    "ocpp.received": _ocpp,
     "csms.authorised": _step(Lane.CPO, Lane.CPO, "CSMS", lambda d: f"authorised: {d['status']}", _detail("contract")),
     "csms.contract": _step(
         Lane.CPO, Lane.POOLS, "OPCP", lambda d: f"signedContractData ({d['action']}): {d['status']}", _detail("why")
     ),
-    "csms.transaction": _step(Lane.CPO, Lane.CPO, "CSMS", lambda d: f"transaction {d['transaction']}: {d['state']}"),
+    "csms.transaction": _transaction,
     "csms.incident": _step(Lane.CPO, Lane.CPO, "CSMS", lambda _d: "incident", _detail("what")),
     "session.authorised": _step(
         Lane.STATION, Lane.STATION, "station", lambda d: f"authorised: {d['id_type']}, level {d['level']}"
@@ -96,8 +122,25 @@ TELL: Mapping[str, Tell] = {
     ),
     "journal.intent": _step(Lane.STATION, Lane.TOKEN, "PKCS#11", lambda d: f"sign {d['page']}"),
     "journal.signed": _step(Lane.TOKEN, Lane.STATION, "PKCS#11", lambda d: f"signature of {d['page']}"),
-    "backend.stored": _step(Lane.STATION, Lane.CPO, "signed value", lambda d: f"record {d['page']}: stored"),
+    "backend.stored": _step(Lane.STATION, Lane.STATION, "signed value", lambda d: f"record {d['page']} is delivered"),
     "backend.trouble": _step(Lane.STATION, Lane.CPO, "signed value", lambda _d: "not delivered", _detail("why")),
+    "session.ocsp": _step(
+        Lane.STATION, Lane.STATION, "station", lambda d: f"certificate status {d['decision']}", _detail("why")
+    ),
+    "secc.certificate": _step(
+        Lane.STATION, Lane.STATION, "station", lambda d: f"contract {d['action']}: {d['outcome']}", _detail("why")
+    ),
+    "secc.receipt": _step(Lane.STATION, Lane.STATION, "station", lambda d: f"receipt for {d['page']} is kept"),
+    "evcc.contract": _step(
+        Lane.VEHICLE, Lane.VEHICLE, "vehicle", lambda d: f"contract {d['emaid']} is installed", _detail("problem")
+    ),
+    "evcc.payment": _step(Lane.VEHICLE, Lane.VEHICLE, "vehicle", lambda d: f"pays by {d['payment']}", _detail("why")),
+    "ocpi.request": _step(
+        Lane.CPO, Lane.MO, "OCPI", lambda d: f"{d['method']} {d['path']}", lambda d: f"answered {d['status']}"
+    ),
+    "mo.cdr.billed": _step(Lane.MO, Lane.MO, "OCPI", lambda d: f"charge detail record {d['cdr']} is billed"),
+    "mo.cdr.refused": _step(Lane.MO, Lane.MO, "OCPI", lambda d: f"no bill: {d['reason']}", _detail("why")),
+    "mo.cdr.undecidable": _step(Lane.MO, Lane.MO, "OCPI", lambda d: f"no bill yet: {d['reason']}", _detail("why")),
     "session.fault": _step(
         Lane.STATION, Lane.STATION, "station", lambda d: f"fault {d.get('fault')}", _detail("detail")
     ),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from hil_rigs.evidence.event_hash import Event
-from hil_rigs.story.happenings import TELL
+from hil_rigs.story.happenings import Happenings
 from hil_rigs.story.recorded import Recorded
 from hil_rigs.story.step import Step
 
@@ -28,6 +28,7 @@ class _Seen:
 class Timeline:
     """Events first, then the recordings: `see` all of the former, `join` each of the latter."""
 
+    _happenings: Happenings = field(default_factory=Happenings)
     _placed: list[tuple[int, int, Step]] = field(default_factory=list)
     _seen: dict[str, list[_Seen]] = field(default_factory=dict)
     _count: int = 0
@@ -40,7 +41,7 @@ class Timeline:
             connector, _, end = event.source.rpartition(".")
             if end == "secc":  # both ends tell, one is enough
                 self._seen.setdefault(connector, []).append(_Seen(self._count, event.at, name))
-        elif (row := TELL.get(event.kind)) is not None and (step := row(event)) is not None:
+        elif (step := self._happenings.tell(event)) is not None:
             self._placed.append((self._count, 0, step))
 
     def join(self, connector: str, messages: Sequence[Recorded]) -> None:
