@@ -71,21 +71,22 @@ def judge(connection: sa.Connection, station: str, transaction_id: str, rules: R
         text = f"record {record_id} belongs to {other}"
         raised += _incident(connection, station, transaction_id, "record in two transactions", text, rules)
 
-    valid = _verified(connection, [row for row in rows if row.verdict == ledger.VALID])
+    good = sorted((row for row in rows if row.verdict == ledger.VALID), key=lambda row: _page_number(row.page))
     flags = [*_sequence(connection, transaction), *_contradictions(connection, transaction)]
     flags += [f"{row.verdict}: {row.reason}" for row in rows if row.verdict != ledger.VALID]
-    flags += [f"pagination gap {before} to {after}" for before, after in _gaps(row.page for row, _ in valid)]
+    flags += [f"pagination gap {before} to {after}" for before, after in _gaps(row.page for row in good)]
+    if not transaction.ended:  # the signatures of all records are checked together when it is over
+        ledger.settle(connection, transaction.seq, ledger.RUNNING, flags[:MAX_FLAGS], "")
+        return Judgement(ledger.RUNNING, flags[:MAX_FLAGS], None, raised)
+
+    valid = _verified(connection, good)
     verdict = _verdict(valid, elsewhere)
     flags += _of_verdict(verdict)
     flags = flags[:MAX_FLAGS]
-
     if transaction.state == ledger.BILLED:
         for flag in flags:
             raised += _incident(connection, station, transaction_id, "after billing", flag, rules)
         return Judgement(ledger.BILLED, flags, None, raised)
-    if not transaction.ended:
-        ledger.settle(connection, transaction.seq, ledger.RUNNING, flags, "")
-        return Judgement(ledger.RUNNING, flags, None, raised)
     if flags or verdict is None:
         ledger.settle(connection, transaction.seq, ledger.WITHHELD, flags, "")
         return Judgement(ledger.WITHHELD, flags, None, raised)
@@ -120,13 +121,13 @@ def _contradictions(connection: sa.Connection, transaction: sa.Row[Any]) -> Sequ
 
 
 def _verified(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[tuple[sa.Row[Any], VerifiedRecord]]:
-    """With the key that the record was kept with, in the order of pages."""
+    """Each with the key that it was kept with."""
     found = []
     for row in rows:
         stored = cpo_store.find(connection, row.record_id)
         if stored is not None:
             found.append((row, verify_record(row.ocmf, stored.record.public_key)))
-    return sorted(found, key=lambda one: _page_number(one[0].page))
+    return found
 
 
 def _page_number(page: str) -> tuple[str, int]:

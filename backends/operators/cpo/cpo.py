@@ -146,13 +146,13 @@ async def serve_cpo(
             tracer=tracer,
         )
 
-    async def run(link: StationLink, admitted: Admitted) -> None:
+    async def run(link: StationLink) -> None:
         before = csms.links.get(link.station)
         csms.links[link.station] = link
         if before is not None:  # the station has come back before its old connection was found to be dead
             csms.start(before.close(REPLACED, "connected again"))
         try:
-            await book.connected(link.station, link.version.value, admitted.profile)
+            await book.connected(link.station, link.version.value)
             await link.run()
         finally:
             if csms.links.get(link.station) is link:

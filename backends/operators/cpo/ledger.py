@@ -73,6 +73,12 @@ class CheckedValue:
     reason: str = ""
 
 
+def is_known(connection: sa.Connection, station: str, key: str, digest: str) -> bool:
+    """Whether this message was kept before."""
+    mine = (MESSAGES.c.station == station) & (MESSAGES.c.key == key) & (MESSAGES.c.digest == digest)
+    return connection.execute(sa.select(MESSAGES.c.seq).where(mine)).first() is not None
+
+
 def repeated(connection: sa.Connection, station: str, key: str, digest: str) -> Answer | None:
     """The answer that this message got before; counts the delivery. None when it is new."""
     mine = (MESSAGES.c.station == station) & (MESSAGES.c.key == key) & (MESSAGES.c.digest == digest)

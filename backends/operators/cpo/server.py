@@ -40,7 +40,7 @@ class Admitted:
 
 
 Connect = Callable[[ServerConnection, Admitted, Version], StationLink]
-Serve = Callable[[StationLink, Admitted], Awaitable[None]]
+Serve = Callable[[StationLink], Awaitable[None]]
 
 
 class StationServer:
@@ -145,7 +145,7 @@ class StationServer:
         link = self._connect(connection, admitted, Version(connection.subprotocol))
         self._trace("csms.connected", link.station, version=link.version.value, profile=int(admitted.profile))
         try:
-            await self._run(link, admitted)
+            await self._run(link)
         finally:
             self._trace("csms.disconnected", link.station, code=connection.close_code)
 

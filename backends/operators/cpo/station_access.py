@@ -66,6 +66,7 @@ class StationAccess:
         """
         account = self._accounts.get(identity)
         if account is None and self._strangers:
+            await self._book.admitted(identity, SecurityProfile.OPEN)
             return self.account(identity), SecurityProfile.OPEN
         used = await self._used(identity, account, authorization, tls=tls, certificate=certificate)
         if account is None:
@@ -73,6 +74,7 @@ class StationAccess:
         lowest = max(account.profile, SecurityProfile(await self._book.profile(identity)))
         if used < lowest:
             raise AccessRefused(401, f"{identity} uses security profile {used:d}, it has to be {lowest:d} at least")
+        await self._book.admitted(identity, used)
         return account, used
 
     async def _used(

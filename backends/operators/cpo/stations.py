@@ -29,8 +29,8 @@ class StationBook:
         query = sa.select(STATIONS.c.profile).where(STATIONS.c.identity == identity)
         return await self._database.look_up(lambda connection: connection.execute(query).scalar() or 0)
 
-    async def connected(self, identity: str, version: str, profile: int) -> None:
-        """The station is here."""
+    async def admitted(self, identity: str, profile: int) -> None:
+        """The station may connect; from now on with this security profile at least."""
         at = self._clock.now().isoformat()
 
         def work(connection: sa.Connection) -> None:
@@ -38,13 +38,19 @@ class StationBook:
             mine = STATIONS.c.identity == identity
             known = connection.execute(sa.select(STATIONS.c.profile).where(mine)).scalar_one_or_none()
             if known is None:
-                row = {"identity": identity, "version": version, "profile": profile, "boot": {}, "boots": 0, "seen": at}
+                row = {"identity": identity, "version": "", "profile": profile, "boot": {}, "boots": 0, "seen": at}
                 connection.execute(STATIONS.insert().values(row))
             else:
-                changes = {"version": version, "profile": max(known, profile), "seen": at}
+                changes = {"profile": max(known, profile), "seen": at}
                 connection.execute(STATIONS.update().where(mine).values(changes))
 
         await self._database.write(work)
+
+    async def connected(self, identity: str, version: str) -> None:
+        """The station is here."""
+        changes = {"version": version, "seen": self._clock.now().isoformat()}
+        update = STATIONS.update().where(STATIONS.c.identity == identity).values(changes)
+        await self._database.write(lambda connection: connection.execute(update).close())
 
     async def booted(self, identity: str, boot: Mapping[str, Any]) -> None:
         """What its BootNotification says."""

@@ -49,9 +49,10 @@ class Transactions:
 
     async def repeated(self, effect: Effect) -> Answer | None:
         """The answer to the first of these messages, counted; None when this is the first. Raises StoreError."""
-        return await self._database.write(
-            lambda connection: ledger.repeated(connection, effect.station, effect.identity, effect.digest)
-        )
+        message = (effect.station, effect.identity, effect.digest)
+        if not await self._database.look_up(lambda connection: ledger.is_known(connection, *message)):
+            return None
+        return await self._database.write(lambda connection: ledger.repeated(connection, *message))
 
     async def take(self, effect: Effect, values: Sequence[SignedMeterValue], answer: Callable[[str], Answer]) -> Answer:
         """Let a message take effect, once.

@@ -7,6 +7,7 @@ import base64
 import functools
 import inspect
 import json
+import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from ports.charge_detail import ChargeDetail
 from ports.clock import Clock
 from ports.errors import PeerError, RigError
 from ports.trace import TraceEvent
+from tests.postgres import as_it_is
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PASSWORD = "a password of 16+"
@@ -105,12 +107,30 @@ class Cpo:
         return [event.data for event in self.events if event.kind == kind]
 
 
+@functools.cache
+def _template() -> bytes:
+    """A SQLite file with the CPO's tables."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "cpo.db"
+        engine = sa.create_engine(f"sqlite:///{path}")
+        with engine.begin() as connection:
+            prepare(connection)
+        engine.dispose()
+        return path.read_bytes()
+
+
+def fresh_url(folder: Path) -> str:
+    """Of a fresh SQLite database with the CPO's tables."""
+    (folder / "cpo.db").write_bytes(_template())
+    return f"sqlite:///{folder / 'cpo.db'}"
+
+
 @asynccontextmanager
 async def running_cpo(
     folder: Path, clock: Clock, settings: CpoSettings | None = None, url: str = "", **parts: Any
 ) -> AsyncIterator[Cpo]:
     """A CPO with one station CP1 on a fresh SQLite."""
-    database = Database(url or f"sqlite:///{folder / 'cpo.db'}", clock, prepare)
+    database = Database(url or fresh_url(folder), clock, as_it_is)
     taker, events = parts.pop("taker", None) or Taker(), []  # type: ignore[var-annotated]
     try:
         running = await serve_cpo(
