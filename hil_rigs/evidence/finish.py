@@ -48,6 +48,7 @@ def finish(
         write_assertions(folder, assertions)
     story = tell(folder)
     write_story(folder, story)
+    made_with = versions()
     run = f"{result.rig}-{started:%Y%m%d-%H%M%S-%f}"
     contents = Contents(
         run=run,
@@ -56,7 +57,7 @@ def finish(
         assertions=assertions,
         series=series,
         story=story,
-        versions=versions(),
+        versions=made_with,
         files=listed(FolderSource(folder)),
         event_hash=hashed.hex() if result.clock == "virtual" else "",
         scenario=scenario,
@@ -72,6 +73,7 @@ def finish(
         signer=result.signer,
         is_hsm=result.is_hsm,
         resources=[Resource(**asdict(line)) for line in result.resources],
+        versions=made_with,
         scenario=scenario,
     )
     return seal(folder, about)

@@ -18,13 +18,13 @@ from hil_rigs.evidence.manifest import (
     File,
     Manifest,
     Resource,
+    Versions,
     digest_line,
     digest_of,
     encode_manifest,
     hash_file,
 )
 from hil_rigs.evidence.source import FolderSource, Source, lines_of
-from hil_rigs.evidence.versions import versions
 from ports.errors import RigError
 
 
@@ -41,6 +41,7 @@ class About:
     signer: str
     is_hsm: bool
     resources: list[Resource]
+    versions: Versions
     scenario: str = ""
 
 
@@ -82,7 +83,7 @@ def _seal(folder: Path, about: About) -> Sealed:
             signer=about.signer,
             is_hsm=about.is_hsm,
             resources=about.resources,
-            versions=versions(),
+            versions=about.versions,
             events=Events(EVENTS, SCHEMA, hashed.count, RULE, hashed.hex()),
             files=files,
         )

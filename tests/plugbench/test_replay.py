@@ -57,7 +57,7 @@ def reseal(archive: Path) -> None:
     from hil_rigs.evidence.seal import About, seal
 
     manifest = decode_manifest((archive.parent / "manifest.json").read_bytes())
-    names = ("run", "rig", "seed", "clock", "started", "verdict", "signer", "is_hsm", "resources")
+    names = ("run", "rig", "seed", "clock", "started", "verdict", "signer", "is_hsm", "resources", "versions")
     seal(archive.parent, About(**{name: getattr(manifest, name) for name in names}))
 
 

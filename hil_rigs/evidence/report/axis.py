@@ -8,6 +8,9 @@ from dataclasses import dataclass
 _TIME_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
 
 
+APART = 24  # pixels between two ticks
+
+
 @dataclass(frozen=True, slots=True)
 class Scale:
     """A straight scale: `low` stands at `start`, `high` at `end` (both in pixels)."""
@@ -44,16 +47,14 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 
 
-def value_scale(values: list[float], start: float, end: float, zero: bool = True) -> tuple[Scale, list[float]]:
-    """A scale over the values with round ends, and its ticks; zero: 0 is on it."""
-    low, high = min(values), max(values)
-    if zero:
-        low, high = min(low, 0.0), max(high, 0.0)
+def value_scale(values: list[float], start: float, end: float) -> tuple[Scale, list[float]]:
+    """A scale over the values and 0 with round ends, and its ticks."""
+    low, high = min(0.0, *values), max(0.0, *values)
     if high - low < 1e-9:
-        low, high = (low, low + 1.0) if low == 0 else (low - abs(low) * 0.1, low + abs(low) * 0.1)
-    rough = (high - low) / 3
+        high = low + 1.0
+    rough = (high - low) / max(2, abs(end - start) / APART)
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    first, last = math.floor(low / step), math.ceil(high / step)
     ticks = [round(number * step, 9) for number in range(first, last + 1)]
     return Scale(ticks[0], ticks[-1], start, end), ticks

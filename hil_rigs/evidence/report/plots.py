@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from hil_rigs.evidence.report.axis import Scale, clock, time_scale, time_ticks, value_scale
 from hil_rigs.evidence.report.markup import Markup, element, joined
@@ -16,18 +17,18 @@ SMALLEST_TEXT = 7.0  # pixels that a letter in a band takes
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Values with one unit. stepped: a value holds until the next one."""
+    """Values with one unit. stepped: a value holds until the next one. ticks: where they are known beforehand."""
 
     title: str
     unit: str
     names: tuple[str, ...]
     height: int
     stepped: bool = True
-    zero: bool = True
+    ticks: tuple[float, ...] = ()
 
 
 PLOTS = (
-    Plot("pilot level", "V", ("pilot high", "pilot low"), 56),
+    Plot("pilot level", "V", ("pilot high", "pilot low"), 72, ticks=(-12, 0, 6, 12)),
     Plot("voltage", "V", ("voltage L1", "voltage L2", "voltage L3"), 64),
     Plot("current", "A", ("current L1", "current L2", "current L3"), 72),
     Plot("power", "kW", ("power",), 72),
@@ -84,29 +85,28 @@ def _rows(track: Track, time: Scale, y: float) -> Iterator[tuple[float, Markup]]
             y += FLAGS + GAP
     for plot in PLOTS:
         lines = [(name, track.values[name]) for name in plot.names if track.values.get(name)]
+        lines = [line for line in lines if any(value for _, value in line[1])] or lines[:1]  # phases that are not there
         if lines:
             yield plot.height, _plot(plot, lines, time, y)
             y += plot.height + GAP
 
 
 def _band(name: str, kind: str, spans: Sequence[Span], time: Scale, y: float) -> Markup:
-    parts = [element("text", name, x=LEFT - 8, y=y + 13, class_="label end")]
+    parts = [element("text", kind, x=LEFT - 8, y=y + 13, class_="label end")]
     for span in spans:
         until = time.high if span.until is None else span.until
         x, width = time(span.since), max(time(until) - time(span.since), 1.0)
         says = f"{name} {span.text}, {clock(span.since - time.low)} to {clock(until - time.low)}"
-        parts.append(
-            element(
-                "g",
-                element("title", says),
-                element("rect", x=x, y=y, width=f"{width:g}", height=BAND, class_=f"band {kind} {_word(span.text)}"),
-                *(
-                    [element("text", span.text, x=round(x + width / 2, 1), y=y + 13, class_="in middle")]
-                    if width > SMALLEST_TEXT * len(span.text)
-                    else []
-                ),
-            )
-        )
+        box = element("rect", x=x, y=y, width=f"{width:g}", height=BAND, class_=f"band {kind} {_word(span.text)}")
+        text_width = SMALLEST_TEXT * len(span.text)
+        drawn = [element("title", says), box]
+        if kind == "fault":
+            right = x + width + text_width < WIDTH
+            beside = x + width + 4 if right else x - 4
+            drawn.append(element("text", span.text, x=beside, y=y + 13, class_=f"fault{'' if right else ' end'}"))
+        elif width > text_width:
+            drawn.append(element("text", span.text, x=round(x + width / 2, 1), y=y + 13, class_="in middle"))
+        parts.append(element("g", *drawn))
     return element("g", *parts)
 
 
@@ -116,28 +116,29 @@ def _word(text: str) -> str:
 
 
 def _flags(name: str, flags: Sequence[Flag], time: Scale, y: float) -> Markup:
+    """One stroke for all flags of a pixel; faults say what they are as long as there is room."""
     kind = "fault" if name == "faults" else "mark"
     parts = [element("text", name, x=LEFT - 8, y=y + 13, class_="label end")]
     free = 0.0
-    for flag in flags:
-        x = time(flag.at)
-        says = f"{clock(round(flag.at - time.low, 3))}: {flag.text}"
+    for x, group in groupby(flags, key=lambda flag: round(time(flag.at))):
+        first, *more = group
+        says = f"{clock(round(first.at - time.low, 3))}: {first.text}{f', and {len(more)} more' if more else ''}"
         drawn = [element("title", says), element("rect", x=x - 0.5, y=y, width=1.5, height=FLAGS, class_=kind)]
         if kind == "fault" and x >= free:
-            text = flag.text if len(flag.text) <= 70 else flag.text[:69] + "\u2026"
-            left = x + SMALLEST_TEXT * len(text) < WIDTH
-            drawn.append(
-                element("text", text, x=x + (4 if left else -4), y=y + 13, class_="fault" if left else "fault end")
-            )
-            free = x + SMALLEST_TEXT * len(text) + 4
+            text = first.text if len(first.text) <= 70 else first.text[:69] + "\u2026"
+            width = SMALLEST_TEXT * len(text)
+            end = " end" if x + width > WIDTH else ""
+            drawn.append(element("text", text, x=x - 4 if end else x + 4, y=y + 13, class_=f"fault{end}"))
+            free = x + 4 if end else x + width + 4
         parts.append(element("g", *drawn))
     return element("g", *parts)
 
 
 def _plot(plot: Plot, lines: Sequence[tuple[str, list[Point]]], time: Scale, y: float) -> Markup:
-    scale, ticks = value_scale(
-        [value for _, points in lines for _, value in points], y + plot.height - 4, y + 4, plot.zero
-    )
+    bottom, top = y + plot.height - 4, y + 4
+    scale, ticks = value_scale([value for _, points in lines for _, value in points], bottom, top)
+    if plot.ticks:
+        scale, ticks = Scale(plot.ticks[0] - 1, plot.ticks[-1] + 1, bottom, top), list(plot.ticks)
     parts = [
         element("rect", x=LEFT, y=y, width=WIDTH - LEFT - RIGHT, height=plot.height, class_="frame"),
         element("text", plot.title, x=8, y=y + 14, class_="label"),

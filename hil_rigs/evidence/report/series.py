@@ -9,8 +9,9 @@ from typing import Any
 
 from hil_rigs.evidence.event_hash import Event
 
+LARGEST = 1e12
 Point = tuple[float, float]
-MOST_FLAGS = 400
+MOST_FLAGS = 200_000  # of one kind: what comes later is not drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Track:
             spans.append(Span(at, None, text))
 
     def flag(self, name: str, at: float, text: str) -> None:
-        """An instant; there is a limit to what can be told apart."""
+        """An instant."""
         if len(self.flags[name]) < MOST_FLAGS:
             self.flags[name].append(Flag(at, text))
 
@@ -81,11 +82,12 @@ class Series:
 
 
 def _number(value: Any) -> float:
-    """A value of an event for a plot; what is none is 0."""
+    """A value of an event for a plot; what cannot be drawn is 0."""
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
         return 0.0
+    return number if abs(number) <= LARGEST else 0.0
 
 
 def _numbers(value: Any) -> list[float]:

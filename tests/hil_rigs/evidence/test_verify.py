@@ -17,7 +17,7 @@ from ports.errors import RigError
 def reseal(folder: Path, **changes: object) -> Sealed:
     """What somebody would do who rewrites evidence: everything fits again, but for what the signer alone can make."""
     manifest = decode_manifest((folder / "manifest.json").read_bytes())
-    names = ("run", "rig", "seed", "clock", "started", "verdict", "signer", "is_hsm", "resources")
+    names = ("run", "rig", "seed", "clock", "started", "verdict", "signer", "is_hsm", "resources", "versions")
     return seal(folder, About(**{name: getattr(manifest, name) for name in names} | changes))
 
 
@@ -151,16 +151,12 @@ def test_a_key_from_elsewhere_is_the_one_that_counts(folder: Path) -> None:
 
 
 def test_a_failed_assertion_is_a_failed_run(folder: Path) -> None:
-    one = Assertion("A-1", "ac", "wire.v2g", "fail", "OK", "FAILED", "rig.yaml:3")
-    write_assertions(folder, [one, Assertion(**asdict_of(one) | {"verdict": "pass"})])
+    said = {"claim": "ac", "channel": "wire.v2g", "expected": "OK", "observed": "FAILED", "place": "rig.yaml:3"}
+    write_assertions(folder, [Assertion(id=word, verdict=word, **said) for word in ("pass", "fail")])
     reseal(folder)
     assert "manifest.json: verdict pass, what is in the evidence says fail" in check_evidence(folder).problems
     reseal(folder, verdict="fail")
     assert check_evidence(folder).verdict == "fail"
-
-
-def asdict_of(one: Assertion) -> dict[str, object]:
-    return {name: getattr(one, name) for name in one.__struct_fields__}
 
 
 def test_a_link_is_no_evidence(folder: Path) -> None:
