@@ -25,7 +25,7 @@ from hil_rigs.resources import ChargerResource, FileKeyResource
 from hil_rigs.resources.signer import Pkcs11Resource
 from hil_rigs.rig import Connector, Rig
 from hil_rigs.rig_file import RigFile
-from hil_rigs.rig_references import LOCAL
+from hil_rigs.rig_references import DIRECT, LOCAL
 from hil_rigs.virtual_clock import VirtualClock
 from hil_rigs.wiring.contract_orders import order_contracts
 from hil_rigs.wiring.cpo import Backends, build_backends
@@ -34,6 +34,7 @@ from hil_rigs.wiring.metering import Metering, build_metering
 from hil_rigs.wiring.operators import Operators, build_operators, register_at_operators
 from hil_rigs.wiring.plant import build_plant
 from hil_rigs.wiring.pools import Pools, build_pools
+from hil_rigs.wiring.responders import Responders
 from hil_rigs.wiring.run_pki import RunPki, prepare_pki, write_public
 from hil_rigs.wiring.signing import build_signer
 from hil_rigs.wiring.v2g_link import Link, build_links, build_vehicles, secc_setup, tracer_of
@@ -133,7 +134,7 @@ async def open_bench(
             _local_list(rig),
             clock,
             authorisers=[csms.links[name] for name in rig.gateway.authorisers if name != LOCAL],
-            certificate_status=_status_source(rig, csms),
+            certificate_status=_status_source(rig, csms, clock, stack),
             tracer=tracer,
         )
         stack.push_async_callback(controller.close)
@@ -233,9 +234,16 @@ def _contract_source(rig: Rig, pools: Pools, csms: CsmsLinks, clock: Clock, trac
     return OpcpContracts(name, pools.clients[name], clock, tracer)
 
 
-def _status_source(rig: Rig, csms: CsmsLinks) -> CertificateStatusSource | None:
+def _status_source(rig: Rig, csms: CsmsLinks, clock: Clock, stack: AsyncExitStack) -> CertificateStatusSource | None:
+    """Who is asked about the status of contracts."""
     ocsp = rig.gateway.ocsp
-    return None if ocsp is None else csms.links.get(ocsp.source)
+    if ocsp is None or ocsp.policy == "off":
+        return None
+    if ocsp.source != DIRECT:
+        return csms.links[ocsp.source]
+    responders = Responders(clock)
+    stack.push_async_callback(responders.close)
+    return responders
 
 
 def _write_captures(links: dict[str, Link], folder: Path) -> None:
