@@ -53,11 +53,14 @@ def read_status(answer: Payload, certificate: bytes, issuer: bytes, now: datetim
     return CertificateStatus(response.certificate_status.name.lower())
 
 
-def hash_data(certificate: x509.Certificate, issuer: x509.Certificate) -> dict[str, Any]:
-    """OCSPRequestDataType, SHA-256."""
-    request = _request(certificate, issuer, hashes.SHA256())
+def hash_data(
+    certificate: x509.Certificate, issuer: x509.Certificate, algorithm: hashes.HashAlgorithm | None = None
+) -> dict[str, Any]:
+    """OCSPRequestDataType; SHA-256 unless said otherwise."""
+    algorithm = algorithm or hashes.SHA256()
+    request = _request(certificate, issuer, algorithm)
     return {
-        "hashAlgorithm": "SHA256",
+        "hashAlgorithm": algorithm.name.upper(),
         "issuerNameHash": request.issuer_name_hash.hex(),
         "issuerKeyHash": request.issuer_key_hash.hex(),
         "serialNumber": f"{certificate.serial_number:x}",

@@ -60,7 +60,7 @@ class Reply:
     """A handler's answer to a request of the CSMS; `then` runs after it was sent."""
 
     frame: Result | Refusal
-    then: Callable[[], Coroutine[Any, Any, None]] | None = None
+    then: Callable[[], Coroutine[Any, Any, Any]] | None = None
 
 
 class _Connect(connect):

@@ -51,6 +51,9 @@ class Dialect(Protocol):
     async def security_event(self, kind: str, now: str, detail: str) -> None:
         """SecurityEventNotification."""
 
+    async def sign_certificate(self, kind: str, csr: str) -> bool:
+        """SignCertificate; whether the CSMS will send a certificate. csr: PEM."""
+
     async def deliver(self, facts: RecordFacts, *, offline: bool) -> bool:
         """All messages about one record; False when the CSMS says that its user may not charge (any more)."""
 

@@ -1,44 +1,59 @@
-"""Requests of the CSMS: which are known, and who answers them."""
+"""Requests of the CSMS: held to their schemas, answered by a table, never by silence."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from backend_client.ocpp.connection import Reply
 from backend_client.ocpp.frames import Call, Payload, Refusal, Result
 from backend_client.ocpp.schemas import SchemaError, check, code_of, is_known
-from backend_client.ocpp.settings import OcppSettings
-from backend_client.ocpp.state_file import StateFile
-from backend_client.ocpp.variables import Variables
+from backend_client.ocpp.settings import Version
 from ports.errors import PlugbenchError
-from ports.station import Station
 
-Handler = Callable[[Payload], Awaitable[Payload]]
+Later = Callable[[], Coroutine[Any, Any, object]]
 
 
-class Desk:
-    """Answers requests by a table."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A payload, and what is done after it was sent."""
 
-    def __init__(self, settings: OcppSettings, state: StateFile, variables: Variables) -> None:
-        self.station: Station | None = None
-        self._version = settings.version
-        self._state = state
-        self._variables = variables
-        self._handlers: Mapping[str, Handler] = {}
+    payload: Payload
+    then: Later | None = None
 
-    async def answer(self, call: Call) -> Reply:
-        """CALLRESULT or CALLERROR; never raises for what a CSMS sends."""
-        version = self._version
-        handler = self._handlers.get(call.action)
-        if handler is None:
-            code = "NotImplemented" if not is_known(version, call.action) else "NotSupported"
-            return Reply(Refusal(call.id, code, f"{call.action} is not offered by this station"))
-        try:
-            check(version, call.action, call.payload)
-            answer = await handler(call.payload)
-            check(version, call.action, answer, answer=True)
-        except SchemaError as error:
-            return Reply(Refusal(call.id, error.code, str(error)))
-        except PlugbenchError as error:
-            return Reply(Refusal(call.id, code_of(version, "InternalError"), str(error)))
-        return Reply(Result(call.id, answer))
+
+Handler = Callable[[Payload], Awaitable[Answer]]
+
+
+class RequestError(PlugbenchError):
+    """A handler refuses with CALLERROR; `code` as in 2.0.1."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def status(word: str, reason: str = "", detail: str = "", **more: Any) -> Answer:
+    """The usual answer; reason and detail become a StatusInfoType."""
+    info = {"reasonCode": reason[:20]} | ({"additionalInfo": detail[:512]} if detail else {})
+    return Answer({"status": word, **({"statusInfo": info} if reason else {}), **more})
+
+
+async def answer(version: Version, handlers: Mapping[str, Handler], call: Call) -> Reply:
+    """CALLRESULT or CALLERROR; never raises for what a CSMS sends."""
+    handler = handlers.get(call.action)
+    if handler is None:
+        code = "NotSupported" if is_known(version, call.action) else "NotImplemented"
+        return Reply(Refusal(call.id, code, f"{call.action} is not offered by this station"))
+    try:
+        check(version, call.action, call.payload)
+        given = await handler(call.payload)
+        check(version, call.action, given.payload, answer=True)
+    except SchemaError as error:
+        return Reply(Refusal(call.id, error.code, str(error)))
+    except RequestError as error:
+        return Reply(Refusal(call.id, code_of(version, error.code), str(error)))
+    except PlugbenchError as error:
+        return Reply(Refusal(call.id, "InternalError", str(error)))
+    return Reply(Result(call.id, given.payload), given.then)

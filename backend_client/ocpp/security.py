@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import ssl
 
+from backend_client.ocpp.certificate_folder import CertificateFolder
 from backend_client.ocpp.settings import OcppSettings
 from ports.errors import RigError
 
@@ -21,6 +22,9 @@ def tls_context(settings: OcppSettings) -> ssl.SSLContext | None:
         return None
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
+        if settings.certificate_folder is not None:
+            for root in CertificateFolder(settings.certificate_folder).installed(["CSMSRootCertificate"]):
+                context.load_verify_locations(root.path)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers(CIPHERS)
         if settings.client_certificate is not None:

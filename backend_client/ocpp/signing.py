@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from backend_client.ocpp.record_facts import BEGIN, RecordFacts
@@ -14,13 +15,13 @@ async def known_transaction(state: StateFile, facts: RecordFacts, signed: bool) 
     record = facts.record
     known = state.transactions.get(record.transaction_id) or KnownTransaction(record.transaction_id)
     if record.context == BEGIN and not known.begin_ocmf:
-        start = state.remote_starts.get(facts.user_id) if _is_remote(facts) else None
+        start = state.remote_starts.get(plain_id(facts.user_id)) if _is_remote(facts) else None
         known = replace(known, begin_ocmf=record.ocmf, begin_key=record.public_key, remote_start_id=start)
     if signed and not known.key_record:
         known = replace(known, key_record=record.record_id)
     await state.keep(known)
     if known.remote_start_id is not None:
-        await state.forget_start(facts.user_id)
+        await state.forget_start(plain_id(facts.user_id))
     return known
 
 
@@ -37,3 +38,8 @@ def is_signed(facts: RecordFacts, signing: SignPolicy) -> bool:
 
 def _is_remote(facts: RecordFacts) -> bool:
     return any(flag in {"OCPP_RS", "OCPP_RS_TLS"} for flag in facts.flags)
+
+
+def plain_id(id: str) -> str:  # noqa: A002 - the standard's name
+    """An identification as it is compared: capitals, no separators."""
+    return re.sub(r"[\s:*-]", "", id).upper()

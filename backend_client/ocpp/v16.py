@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from backend_client.ocpp import messages_16 as messages
+from backend_client.ocpp.certificate_requests import STATION
 from backend_client.ocpp.contracts import (
     VENDOR_ID_16,
     authorize_request,
@@ -64,6 +65,14 @@ class Ocpp16:
         """SecurityEventNotification (security whitepaper)."""
         event = {"type": kind[:50], "timestamp": now}
         await self._call("SecurityEventNotification", event | ({"techInfo": detail[:255]} if detail else {}))
+
+    async def sign_certificate(self, kind: str, csr: str) -> bool:
+        """SignCertificate; that of the security whitepaper knows the station's certificate only."""
+        if kind == STATION:
+            answer = await self._call("SignCertificate", {"csr": csr})
+        else:
+            answer = await self.plug_and_charge("SignCertificate", {"csr": csr, "certificateType": kind})
+        return bool(answer["status"] == "Accepted")
 
     async def deliver(self, facts: RecordFacts, *, offline: bool) -> bool:  # noqa: ARG002 - 1.6 cannot say it
         """StartTransaction, MeterValues or StopTransaction."""

@@ -56,6 +56,11 @@ class Ocpp201:
         event = {"type": kind[:50], "timestamp": now}
         await self._call("SecurityEventNotification", event | ({"techInfo": detail[:255]} if detail else {}))
 
+    async def sign_certificate(self, kind: str, csr: str) -> bool:
+        """SignCertificate."""
+        answer = await self._call("SignCertificate", {"csr": csr, "certificateType": kind})
+        return bool(answer["status"] == "Accepted")
+
     async def deliver(self, facts: RecordFacts, *, offline: bool) -> bool:
         """TransactionEvent; MeterValues for a record outside of transactions."""
         record = facts.record

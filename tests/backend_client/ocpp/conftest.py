@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from backend_client.credential import Credential
-from backend_client.ocpp.link import OcppLink, open_ocpp
+from backend_client.ocpp.hooks import StationHooks
+from backend_client.ocpp.link import NO_HOOKS, OcppLink, open_ocpp
 from backend_client.ocpp.settings import OcppSettings, Version
 from hil_rigs.real_clock import RealClock
 from ports.trace import TraceEvent
@@ -53,9 +54,14 @@ class Bench:
             }
         )
 
-    async def link(self, **changes: Any) -> OcppLink:
+    async def link(self, hooks: StationHooks = NO_HOOKS, **changes: Any) -> OcppLink:
         link = open_ocpp(
-            self.settings(**changes), RealClock(), station=self.station, tracer=self._take, random=Random(1)
+            self.settings(**changes),
+            RealClock(),
+            station=self.station,
+            hooks=hooks,
+            tracer=self._take,
+            random=Random(1),
         )
         self._stack.push_async_callback(link.close)
         await link.start()
