@@ -15,7 +15,7 @@ from gateway.connector import Connector
 from gateway.journal import Journal
 from gateway.ocsp_check import OcspCheck
 from gateway.transaction import RESTING, Event, State
-from ocmf.payload import User
+from ocmf.payload import PayloadError, User, check_user
 from ocmf.terms import IdType, Level, Tx
 from ports.authorisation import AuthorisationRequest, Authoriser
 from ports.clock import Clock
@@ -78,6 +78,7 @@ class Admission:
             if one.machine.user is not None:
                 raise RefusedError(f"connector {one.name} is {one.machine.state}", Level.NONE, user.id)
             self._check_free(one, user.id)
+            _check_form(user)
         self._let_in(one, user)
 
     async def _wait(self, one: Connector, token: IdToken, ask: Callable[[], Awaitable[User]]) -> User:
@@ -93,6 +94,7 @@ class Admission:
         if one.machine.user is not None:
             raise RefusedError(f"somebody else was faster at connector {one.name}", Level.NONE, token.id)
         self._check_free(one, token.id)
+        _check_form(user)
         return user
 
     async def _contract_user(self, one: Connector, token: IdToken, certificates: tuple[bytes, ...]) -> User:
@@ -161,6 +163,14 @@ def _check_same(one: Connector, token: IdToken, begun: User) -> None:
             Level.MISMATCH,
             token.id,
         )
+
+
+def _check_form(user: User) -> None:
+    """Who cannot stand in a record cannot charge."""
+    try:
+        check_user(user)
+    except PayloadError as error:
+        raise RefusedError(f"{user.id_type} {user.id}: {error}", Level.INVALID, user.id) from error
 
 
 def _by_contract(user: User) -> User:

@@ -12,7 +12,7 @@ from typing import Any
 from gateway.journal import Journal
 from gateway.journal_entry import Entry, JournalError, Stream
 from gateway.meter_reader import LostMeterError, MeterReader
-from gateway.open_transaction import BEGIN, END, SAMPLE, OpenTransaction
+from gateway.open_transaction import BEGIN, END, SAMPLE, KeptReading, OpenTransaction
 from gateway.phases import PHASES
 from gateway.plausibility import JudgedReading, stand_in
 from gateway.policy import ConnectorSetup, GatewayIdentity, OnTrouble, Policy
@@ -38,7 +38,8 @@ class Connector:
     """One connector of a gateway; `bugs` holds what failed unexpectedly, for whoever closes the gateway.
 
     on_change are called after everything that happens here, on_wake_up when the vehicle toggles B-C-B.
-    policy: of this connector. plugged_at: boot-time seconds since when a vehicle is plugged in, None without one.
+    policy: of this connector. meter_quality: what its last reading was worth.
+    plugged_at: boot-time seconds since when a vehicle is plugged in, None without one.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Connector:
         self.bugs: list[BaseException] = []
         self.on_change: list[Callable[[], None]] = []
         self.plugged_at: float | None = None
+        self.meter_quality = Quality.GOOD
         self.on_wake_up: Callable[[], None] = lambda: None
         self.policy = setup.policy or policy
         self.reader = MeterReader(setup.meter, clock, self.policy, setup.max_power_kw)
@@ -278,6 +280,7 @@ class Connector:
         user = self.machine.user
         if self.machine.state is not State.READING_BEGIN or user is None:
             return
+        self.meter_quality = judged.quality
         if judged.is_good:
             source = self.setup.source(self._gateway, meter)
             number = self._journal.head(Stream(self._gateway.serial, meter.serial)).next_number("T")
@@ -328,10 +331,13 @@ class Connector:
                 transaction.source.meter, transaction.last, patience_s, identify=identify
             )
         except LostMeterError as error:
+            self.meter_quality = Quality.TIMEOUT
             self._trace("session.trouble", part="meter", why=str(error))
             raise
+        self.meter_quality = judged.quality
         if judged.is_good:
             transaction.last = judged.reading
+            self._changed()
             self._trace("session.energy", kwh=str(transaction.energy_kwh), register=str(judged.reading.value))
         else:
             self._trace("session.trouble", part="meter", why=judged.reason)
@@ -352,15 +358,23 @@ class Connector:
             self.feed(Event.STORE_FULL)
             return
         signed = pending.signed
+        self._note_kept(transaction, judged, pending.entry)
         self._spawn(self._watch_token(signed), "token watch")
         self._trace("session.record", page=pending.entry.page, context=kind, tx=tx, kwh=str(transaction.energy_kwh))
         if kind != SAMPLE:
             self.feed(Event.RECORD_KEPT)
         if transaction.times.stepped and kind == SAMPLE and self.policy.clock_step is OnTrouble.STOP:
             self.feed(Event.STOP, cause=Tx.ABORT)
-        await asyncio.shield(signed)
+        self._note_kept(transaction, judged, await asyncio.shield(signed))
         if kind == BEGIN:
             self.feed(Event.RECORD_SIGNED)
+
+    def _note_kept(self, transaction: OpenTransaction, judged: JudgedReading, entry: Entry) -> None:
+        """The newest record whose reading may be shown; it is signed some time later."""
+        newest = 0 if transaction.kept is None else transaction.kept.entry.seq
+        if judged.is_good and entry.seq >= newest:
+            transaction.kept = KeptReading(judged.reading, entry)
+            self._changed()
 
     async def _watch_token(self, signed: asyncio.Future[Entry]) -> None:
         patience = asyncio.create_task(self._clock.sleep(self.policy.token_s), name=f"{self.name}: token patience")

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from gateway.admission import Admission
 from gateway.authorisation import IdToken, LocalList
+from gateway.card_desk import CardDesk, ReaderSetup
 from gateway.connector import Connector
 from gateway.forwarder import Forwarder
+from gateway.free_charging import FreeCharging
 from gateway.journal import Draft, Journal, Place
 from gateway.journal_entry import Entry, Stream
 from gateway.open_transaction import END, OpenTransaction
 from gateway.plausibility import stand_in
 from gateway.policy import ConnectorSetup, GatewayIdentity, OcspPolicy, Policy
+from gateway.receipt import Receipt
 from gateway.record import build_payload
 from gateway.record_time import Stamp
+from gateway.remote_control import RemoteControl
+from gateway.secc.pilot_mode import Mode
 from gateway.secc.service import SeccService
+from gateway.secc.setup import SeccSetup
+from gateway.station_news import StationNews
 from gateway.transaction import RESTING, Event, State
 from ocmf.terms import Tx
 from ports.authorisation import Authoriser
@@ -27,6 +35,7 @@ from ports.clock import Clock
 from ports.contracts import CertificateStatusSource
 from ports.errors import LocalError
 from ports.meter import Quality
+from ports.station import ConnectorNews, RemoteAnswer, StationIdentity
 from ports.trace import TraceEvent, Tracer, no_trace
 
 
@@ -42,7 +51,10 @@ class ConnectorStatus:
 
 
 class Controller:
-    """One gateway. It closes what it was given: meters, firmware, forwarder and journal; not the signer."""
+    """One gateway; `ports.station.Station` for its backends. by_name: its connectors.
+
+    It closes what it was given: meters, firmware, readers, forwarder and journal; not the signer, nor the backends.
+    """
 
     def __init__(
         self,
@@ -56,6 +68,7 @@ class Controller:
         policy: Policy | None = None,
         authorisers: Sequence[Authoriser] = (),
         certificate_status: CertificateStatusSource | None = None,
+        readers: Sequence[ReaderSetup] = (),
         tracer: Tracer = no_trace,
     ) -> None:
         """Raises LocalError for two connectors of one name, and for a policy that cannot be kept.
@@ -72,20 +85,20 @@ class Controller:
         self._policy = policy or Policy()
         self._tracer = tracer
         self._admission = Admission(self.by_name, local_list, authorisers, certificate_status, journal, clock, tracer)
+        self._news = StationNews()
+        self._remote = RemoteControl(self._news, self._admission)
         for setup in setups:
             connector = Connector(setup, gateway, journal, clock, self._policy, tracer)
             if connector.name in self.by_name:
                 raise LocalError(f"two connectors are named {connector.name}")
             self.by_name[connector.name] = connector
-            if setup.secc is None:
-                continue
-            if (
-                connector.policy.ocsp is OcspPolicy.HARD
-                and "Contract" in setup.secc.payments
-                and not certificate_status
-            ):
-                raise LocalError(f"connector {connector.name}: policy ocsp is hard, but no responder is given")
-            self.seccs[connector.name] = SeccService(connector, setup.secc, clock, tracer, self._admission)
+            self._news.add(connector)
+            if connector.policy.free:
+                FreeCharging(connector, self._admission, partial(self._leads_by_pilot, connector.name))
+            if setup.secc is not None:
+                _check_policy(connector, setup.secc, certificate_status)
+                self.seccs[connector.name] = SeccService(connector, setup.secc, clock, tracer, self._admission, journal)
+        self._desks = [CardDesk(reader, self.by_name, self._admission, clock, tracer) for reader in readers]
 
     async def start(self) -> None:
         """Forward what is left, follow the connectors, and end what a power failure left open.
@@ -100,6 +113,8 @@ class Controller:
             await self._recover(begin)
         for secc in self.seccs.values():
             await secc.open()
+        for desk in self._desks:
+            desk.start()
 
     async def authorise(self, connector: str, token: IdToken) -> None:
         """A card at the reader: begins a transaction, or ends the one that the same card began.
@@ -109,6 +124,32 @@ class Controller:
         connector.
         """
         await self._admission.present(self._connector(connector), token)
+
+    @property
+    def identity(self) -> StationIdentity:
+        """See `ports.station.Station`."""
+        gateway = self._gateway
+        return StationIdentity(gateway.vendor, gateway.model, gateway.serial, gateway.version)
+
+    def connectors(self) -> list[ConnectorNews]:
+        """See `ports.station.Station`."""
+        return self._news.now()
+
+    def subscribe(self, listener: Callable[[ConnectorNews], None]) -> Callable[[], None]:
+        """See `ports.station.Station`."""
+        return self._news.subscribe(listener)
+
+    async def request_start(self, number: int | None, id: str, id_type: str, flag: str) -> RemoteAnswer:  # noqa: A002
+        """See `ports.station.Station`."""
+        return self._remote.start(number, id, id_type, flag)
+
+    async def request_stop(self, transaction_id: str) -> RemoteAnswer:
+        """See `ports.station.Station`."""
+        return self._remote.stop(transaction_id)
+
+    async def receipts(self, transaction_id: str) -> list[Receipt]:
+        """The meter readings that the vehicle has signed; `gateway.receipt.verify_receipt` judges them offline."""
+        return await self._journal.receipts(transaction_id)
 
     def stop(self, connector: str, cause: Tx = Tx.END_REMOTE) -> None:
         """End the transaction; `cause` is what its end record says. Harmless without one."""
@@ -163,6 +204,9 @@ class Controller:
         unexpectedly since the start.
         """
         bugs: list[BaseException] = []
+        for desk in self._desks:
+            await desk.close()
+            bugs += desk.bugs
         for one in self.by_name.values():
             one.feed(Event.STOP, cause=Tx.END)
         await self._within(asyncio.gather(*(one.wait_for(*RESTING) for one in self.by_name.values())), bugs)
@@ -205,6 +249,9 @@ class Controller:
         await self._journal.store(transaction.draft(END, Tx.POWER_FAILURE, judged, self._clock))
         self._trace("session.trouble", transaction.connector, part="recovery", why=reason)
 
+    def _leads_by_pilot(self, name: str) -> bool:
+        return name not in self.seccs or self.seccs[name].mode is Mode.BASIC
+
     def _connector(self, name: str) -> Connector:
         one = self.by_name.get(name)
         if one is None:
@@ -213,3 +260,9 @@ class Controller:
 
     def _trace(self, kind: str, source: str, **data: object) -> None:
         self._tracer(TraceEvent(self._clock.monotonic(), "session", kind, source, data))
+
+
+def _check_policy(connector: Connector, secc: SeccSetup, certificate_status: CertificateStatusSource | None) -> None:
+    """What the operator asked for has to be possible. Raises LocalError."""
+    if connector.policy.ocsp is OcspPolicy.HARD and "Contract" in secc.payments and certificate_status is None:
+        raise LocalError(f"connector {connector.name}: policy ocsp is hard, but no responder is given")

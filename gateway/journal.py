@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from gateway.journal_entry import Delivery, Entry, Head, JournalError, Signed, Stream, sign_entry
 from gateway.journal_store import JournalStore
+from gateway.receipt import Receipt
 from gateway.record_signer import RecordSigner
 from gateway.worker_thread import WorkerThread
 from ocmf.payload import payload_hash
@@ -175,6 +176,14 @@ class Journal:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._nudge().deliveries.append((delivery, future))
         await future
+
+    async def keep_receipt(self, receipt: Receipt) -> None:
+        """Keep a reading that a vehicle has signed; durable when this returns. Raises JournalError."""
+        await self._thread.run(self._store.keep_receipt, receipt)
+
+    async def receipts(self, transaction_id: str | None = None) -> list[Receipt]:
+        """Every receipt in order, or those of one transaction, each with its record."""
+        return await self._thread.run(self._store.receipts, transaction_id)
 
     def subscribe(self, on_release: Callable[[Entry], None]) -> None:
         """Call this with every record that is released from now on."""

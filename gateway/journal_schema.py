@@ -7,9 +7,9 @@ from pathlib import Path
 
 from gateway.journal_entry import JournalError
 
-VERSION = 1
+VERSION = 2
 
-_TABLES = ("intent", "signature", "delivery")
+_TABLES = ("intent", "signature", "delivery", "receipt")
 
 _SCHEMA = """
 CREATE TABLE intent (
@@ -42,6 +42,19 @@ CREATE TABLE delivery (
     PRIMARY KEY (backend, seq)
 ) STRICT;
 """
+# version 2: readings that vehicles have signed, each with the record that holds the reading
+_RECEIPT = """
+CREATE TABLE receipt (
+    number INTEGER PRIMARY KEY,
+    seq INTEGER NOT NULL REFERENCES signature (seq),
+    session_id TEXT NOT NULL,
+    boot_id TEXT NOT NULL,
+    boottime REAL NOT NULL,
+    exi BLOB NOT NULL,
+    chain TEXT NOT NULL
+) STRICT;
+CREATE INDEX receipt_seq ON receipt (seq);
+"""
 
 # INSERT OR REPLACE deletes without firing delete triggers, therefore the third one.
 _GUARD = """
@@ -58,27 +71,42 @@ _SAME = {
     " AND context = NEW.context AND number = NEW.number)",
     "signature": "seq = NEW.seq",
     "delivery": "backend = NEW.backend AND seq = NEW.seq",
+    "receipt": "number = NEW.number",
 }
 
 
 def migrate(path: Path, connection: sqlite3.Connection) -> None:
-    """Make the tables in a new file. Raises JournalError for a file of another version."""
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    """Make the tables that are missing. Raises JournalError for a file of a version that is not known."""
+    version = _version(connection)
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if version == 0 and tables == 0:
-        guards = "".join(
-            [_GUARD.format(table=table, verb=verb) for table in _TABLES for verb in ("UPDATE", "DELETE")]
-            + [_NO_REPLACE.format(table=table, same=_SAME[table]) for table in _TABLES]
-        )
-        connection.executescript(f"BEGIN;{_SCHEMA}{guards}PRAGMA user_version = {VERSION};COMMIT;")
+        connection.executescript(f"BEGIN;{_SCHEMA}{_RECEIPT}{_guards(_TABLES)}PRAGMA user_version = {VERSION};COMMIT;")
+    elif version == 1:
+        connection.executescript(f"BEGIN;{_RECEIPT}{_guards(('receipt',))}PRAGMA user_version = {VERSION};COMMIT;")
     check_version(path, connection)
 
 
 def check_version(path: Path, connection: sqlite3.Connection) -> None:
-    """Raises JournalError for a file of another version."""
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version != VERSION:
+    """Raises JournalError for a file of a version that is not known; 1 can be read as it is."""
+    version = _version(connection)
+    if version not in (1, VERSION):
         raise JournalError(
             f"{path} has schema version {version}, this program knows {VERSION}; "
             "use the program that wrote it, or another file"
         )
+
+
+def keeps_receipts(connection: sqlite3.Connection) -> bool:
+    """Whether the file has a place for them."""
+    return _version(connection) == VERSION
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _guards(tables: tuple[str, ...]) -> str:
+    return "".join(
+        [_GUARD.format(table=table, verb=verb) for table in tables for verb in ("UPDATE", "DELETE")]
+        + [_NO_REPLACE.format(table=table, same=_SAME[table]) for table in tables]
+    )

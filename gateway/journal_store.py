@@ -5,6 +5,7 @@ Synchronous; `gateway.journal` calls it from one worker thread.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,8 @@ from typing import IO, Self
 
 from gateway.journal_entry import Delivery, Entry, Head, JournalError, JournalFullError, Signed, Stream
 from gateway.journal_file import hold, make_reserve, release_reserve
-from gateway.journal_schema import check_version, migrate
+from gateway.journal_schema import check_version, keeps_receipts, migrate
+from gateway.receipt import Receipt
 from ocmf.payload import payload_hash
 from ports.errors import LocalError
 
@@ -203,6 +205,38 @@ class JournalStore:
                 "SELECT backend, seq, outcome, detail FROM delivery ORDER BY backend, seq"
             ).fetchall()
         return [Delivery(*row) for row in rows]
+
+    def keep_receipt(self, receipt: Receipt) -> None:
+        """Commit it. Raises JournalFullError, JournalError: also when its record is not signed."""
+        chain = json.dumps([one.hex() for one in receipt.certificates])
+        row = (receipt.seq, receipt.session_id.hex(), receipt.boot_id, receipt.boottime, receipt.exi, chain)
+        with self._errors():
+            self._connection.execute(
+                "INSERT INTO receipt (seq, session_id, boot_id, boottime, exi, chain) VALUES (?, ?, ?, ?, ?, ?)", row
+            )
+
+    def receipts(self, transaction_id: str | None = None) -> list[Receipt]:
+        """Every receipt in order, or those of one transaction, each with its record."""
+        if not keeps_receipts(self._connection):
+            return []
+        with self._errors():
+            rows = self._connection.execute(
+                "SELECT r.seq, r.session_id, r.exi, r.chain, r.boot_id, r.boottime FROM receipt r"
+                " JOIN intent i ON i.seq = r.seq WHERE ?1 IS NULL OR i.transaction_id = ?1 ORDER BY r.number",
+                (transaction_id,),
+            ).fetchall()
+        return [
+            Receipt(
+                seq,
+                bytes.fromhex(session_id),
+                exi,
+                tuple(bytes.fromhex(one) for one in json.loads(chain)),
+                boot_id,
+                boottime,
+                self.entry(seq).record(),
+            )
+            for seq, session_id, exi, chain, boot_id, boottime in rows
+        ]
 
     def file_findings(self) -> list[str]:
         """What SQLite itself finds wrong with the file; empty when sound."""

@@ -20,9 +20,20 @@ from ports.meter import Quality, Reading
 BEGIN, SAMPLE, END = "Transaction.Begin", "Sample.Periodic", "Transaction.End"
 
 
+@dataclass(frozen=True, slots=True)
+class KeptReading:
+    """A good reading and the record that holds it, signed or not yet."""
+
+    reading: Reading
+    entry: Entry
+
+
 @dataclass(slots=True)
 class OpenTransaction:
-    """begin: the reading it began with. last: the newest good reading, what plausibility is judged against."""
+    """begin: the reading it began with. last: the newest good reading, what plausibility is judged against.
+
+    kept: the newest good reading that stands in a record of this run.
+    """
 
     transaction_id: str
     connector: str
@@ -32,6 +43,7 @@ class OpenTransaction:
     last: Reading
     times: RecordTime
     boot_id: str
+    kept: KeptReading | None = None
 
     @classmethod
     def starting(

@@ -75,13 +75,15 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayIdentity:
-    """GI, GS, GV and CF of the records, and the boot that times belong to."""
+    """GI, GS, GV and CF of the records, and the boot that times belong to. vendor, model: for backends."""
 
     identification: str
     serial: str
     version: str
     controller_firmware: str | None = None
     boot_id: str = ""
+    vendor: str = "Plugbench"
+    model: str = "Gateway"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

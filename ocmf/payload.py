@@ -280,7 +280,7 @@ def _check(payload: Payload) -> None:
         if not good:
             raise PayloadError(key, message)
     if payload.user is not None:
-        _check_user(payload.user)
+        check_user(payload.user)
     if payload.loss is not None:
         _check_loss(payload.loss)
     for index, reading in enumerate(payload.readings):
@@ -289,7 +289,8 @@ def _check(payload: Payload) -> None:
         _check_registers(payload.readings)
 
 
-def _check_user(user: User) -> None:
+def check_user(user: User) -> None:
+    """Raise PayloadError for a user that no record may name."""
     groups = [name.split("_", 1)[0] for name in user.flags]
     for flag, group in zip(user.flags, groups, strict=True):
         if flag not in IDENTIFICATION_FLAGS.get(group, ()):

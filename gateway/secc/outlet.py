@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from gateway.connector import Connector
-from gateway.plausibility import kwh
+from gateway.secc.meter_report import meter_report
+from gateway.secc.receipt_pace import ReceiptPace
 from gateway.secc.setup import SeccSetup
 from gateway.transaction import State
 from ports.charge_control import ControlFault, PilotState
@@ -37,6 +38,8 @@ class Outlet:
 
     refusal: FAILED code for a contract that may not charge. delivering: PowerDelivery (Start) holds.
     renegotiation: the vehicle is asked to negotiate anew. begun: this session has been authorised.
+    certificates: of the contract that pays, DER; () for everybody else. receipts: when it signs a reading.
+    contracts_offered: False while the station's own certificate is not valid.
     """
 
     def __init__(self, connector: Connector, setup: SeccSetup, clock: Clock) -> None:
@@ -47,6 +50,9 @@ class Outlet:
         self.delivering = False
         self.renegotiation = False
         self.begun = False
+        self.certificates: tuple[bytes, ...] = ()
+        self.contracts_offered = True
+        self.receipts = ReceiptPace(connector.policy, clock.monotonic())
         self.max_current_a = connector.setup.offered_a
         self._connector = connector
         self._setup = setup
@@ -79,6 +85,8 @@ class Outlet:
 
     @property
     def payments(self) -> tuple[str, ...]:
+        if self.free or not self.contracts_offered:
+            return ("ExternalPayment",)
         return self._setup.payments
 
     @property
@@ -87,7 +95,8 @@ class Outlet:
 
     @property
     def services(self) -> tuple[Service, ...]:
-        return (CERTIFICATE_SERVICE,) if self._setup.contract_source is not None else ()
+        offered = self._setup.contract_source is not None and "Contract" in self.payments
+        return (CERTIFICATE_SERVICE,) if offered else ()
 
     @property
     def civil_time(self) -> datetime | None:
@@ -176,14 +185,12 @@ class Outlet:
 
     @property
     def meter(self) -> MeterReport | None:
-        """The billing register as it was read last, in whole Wh; between two readings it stands."""
+        """The billing register as it was read last; between two readings it stands."""
         transaction = self._connector.transaction
         if transaction is None:
             return None
-        reading = transaction.last
-        wh = int((kwh(reading) * 1000).to_integral_value(rounding="ROUND_FLOOR"))
-        return MeterReport(transaction.source.meter.serial[:32], wh, time=int(reading.time.timestamp()))
+        return meter_report(transaction, self.receipts.shown, self._connector.meter_quality)
 
     @property
     def receipt_required(self) -> bool:
-        return False
+        return self.receipts.is_due

@@ -6,6 +6,7 @@ The transaction machine alone opens and closes; a session asks for power, and le
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,17 +14,21 @@ from typing import Any
 from gateway.admission import Admission
 from gateway.authorisation import RefusedError
 from gateway.connector import Connector
+from gateway.free_charging import admit_anybody
+from gateway.journal import Journal
+from gateway.journal_entry import Entry, JournalError
+from gateway.receipt import Receipt
 from gateway.secc.certificate_request import CertificateRequest
 from gateway.secc.outlet import Outlet
 from gateway.secc.pilot_mode import DUTIES, NEXT, STEADY, Happening, Mode
 from gateway.secc.setup import SeccSetup
-from gateway.transaction import RESTING, Event
+from gateway.transaction import RESTING, Event, State
 from ocmf.terms import Tx
 from ports.charge_control import PilotState
 from ports.clock import Clock
 from ports.contracts import ContractAnswer
 from ports.dc_supply import DcRating
-from ports.errors import PeerError, RigError
+from ports.errors import LocalError, PeerError, RigError
 from ports.trace import TraceEvent, Tracer
 from v2g.link.connection import Connection, LinkSettings
 from v2g.link.station import Station
@@ -31,10 +36,12 @@ from v2g.session import events as v2g
 from v2g.session.secc import Secc, SeccSettings
 from v2g.session.station_side import CertificateAnswer
 
+LOOP = frozenset({"ChargingStatusReq", "CurrentDemandReq"})
+
 
 @dataclass(slots=True, eq=False)
 class _Session:
-    """One connection of a vehicle. leaving: asked to end.
+    """One connection of a vehicle. leaving: asked to end. is_free: it waits to be let in for nothing.
 
     contract: what waits to be authorised. asking: the tasks that ask about it; they end with the session.
     """
@@ -43,6 +50,7 @@ class _Session:
     outlet: Outlet
     contract: v2g.AuthorizationWanted | None = None
     asking: list[asyncio.Task[None]] = field(default_factory=list)
+    is_free: bool = False
     wants_cable_check: bool = False
     leaving: bool = False
 
@@ -57,6 +65,7 @@ class SeccService:
         clock: Clock,
         tracer: Tracer,
         admission: Admission,
+        journal: Journal,
     ) -> None:
         self.mode = Mode.FREE
         self.paused: v2g.PausedSession | None = None
@@ -66,6 +75,7 @@ class SeccService:
         self._clock = clock
         self._tracer = tracer
         self._admission = admission
+        self._journal = journal
         self._sessions: dict[Connection, _Session] = {}
         self._current: _Session | None = None
         self._shown: float | None = STEADY
@@ -111,6 +121,7 @@ class SeccService:
 
     def _make(self, connection: Connection, now: float) -> Secc:
         outlet = Outlet(self._connector, self._setup, self._clock)
+        outlet.contracts_offered = self.station is None or not self.station.tls_problem()
         self._sessions[connection] = _Session(connection, outlet)
         connection.closed.add_done_callback(lambda _: self._sessions.pop(connection, None))
         settings = SeccSettings(protocols=self._setup.protocols, random=self._setup.random)
@@ -135,6 +146,13 @@ class SeccService:
                 outlet.settle()
             case v2g.AuthorizationWanted(payment="Contract"):
                 session.contract = event
+                outlet.certificates = event.certificates
+            case v2g.AuthorizationWanted():
+                session.is_free = outlet.free
+            case v2g.Received(name=name) if name in LOOP:
+                outlet.receipts.message()
+            case v2g.ReceiptReceived():
+                self._keep_receipt(session, event)
             case v2g.CertificateWanted():
                 self._request_certificate(session, event)
             case v2g.ParametersWanted(mode=mode):
@@ -211,6 +229,7 @@ class SeccService:
         if session is not None:
             self._authorise(session)
             self._check_cable(session)
+            self._pace_receipts(session)
             self._see_off(session)
             session.connection.changed()
         self._show()
@@ -218,6 +237,9 @@ class SeccService:
     def _authorise(self, session: _Session) -> None:
         """A contract, as soon as the transaction before it is over."""
         machine = self._connector.machine
+        if session.is_free and machine.state in RESTING:
+            session.is_free = False
+            admit_anybody(self._admission, self._connector)
         if session.contract is None or (machine.state not in RESTING and machine.user is None):
             return
         contract, session.contract = session.contract, None
@@ -244,6 +266,36 @@ class SeccService:
     async def _fetch(self, session: _Session, request: CertificateRequest) -> None:
         session.outlet.certificate_answer = await request.answer()
         session.connection.changed()
+
+    def _pace_receipts(self, session: _Session) -> None:
+        """Have a reading signed when the vehicle is to sign one."""
+        transaction, receipts = self._connector.transaction, session.outlet.receipts
+        if transaction is None or not session.outlet.certificates:
+            return
+        receipts.kept(transaction.kept)
+        charging = self._connector.machine.state is State.CHARGING
+        if charging and receipts.wants_sample(self._clock.monotonic(), transaction.kept):
+            self._connector.feed(Event.SAMPLE_DUE)
+
+    def _keep_receipt(self, session: _Session, received: v2g.ReceiptReceived) -> None:
+        outlet = session.outlet
+        shown, now = outlet.receipts.shown, self._clock.monotonic()
+        outlet.receipts.received(now)
+        if shown is None:
+            raise LocalError("a receipt that nobody asked for was accepted")
+        chain = outlet.certificates or (received.certificate,)
+        session_id = session.connection.machine.session_id if session.connection.machine else b""
+        receipt = Receipt(shown.entry.seq, session_id, received.exi, chain, shown.entry.boot_id, now)
+        self._spawn(self._store_receipt(receipt, shown.entry), "receipt")
+
+    async def _store_receipt(self, receipt: Receipt, entry: Entry) -> None:
+        try:
+            await self._journal.keep_receipt(receipt)
+        except JournalError as error:
+            self._trace("session.trouble", part="receipt", page=entry.page, why=str(error))
+            return
+        digest = hashlib.sha256(receipt.exi).hexdigest()
+        self._trace("secc.receipt", page=entry.page, transaction=entry.transaction_id, request_sha256=digest)
 
     def _check_cable(self, session: _Session) -> None:
         if session.wants_cable_check and self._connector.contactor_closed:

@@ -92,10 +92,14 @@ class Station:
     def ports(self) -> Mapping[sdp.Security, int]:
         """TCP port of each security that can be offered now; TLS only while a certificate is valid."""
         ports = {security: server.sockets[0].getsockname()[1] for security, server in self._servers.items()}
-        if self._contexts is not None and (problem := self._contexts.problem(self._settings.clock.now())):
+        if sdp.Security.TLS in ports and (problem := self.tls_problem()):
             del ports[sdp.Security.TLS]
-            self._trace("tls.unavailable", why=problem)
+            self._trace("tls.unavailable", why=problem, advice="renew the SECC certificate")
         return ports
+
+    def tls_problem(self) -> str:
+        """ "" while the station has a chain that is valid now, or needs none; else why not."""
+        return self._contexts.problem(self._settings.clock.now()) if self._contexts is not None else ""
 
     async def close(self, reason: str = "the station shuts down") -> None:
         """Listen no more, end every session, wait until all connections are gone; harmless when closed."""
