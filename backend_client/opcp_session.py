@@ -13,6 +13,7 @@ import httpx
 import msgspec
 
 from backend_client.opcp_messages import ErrorBody, OpcpError, Token
+from backend_client.public_trust import public_trust
 from ports.clock import Clock
 from ports.errors import LocalError, RigError
 
@@ -81,7 +82,7 @@ class OpcpSession:
         self._clock = clock
         self._timeout_s = timeout_s
         self._client = httpx.AsyncClient(
-            verify=_trust(ca_file) if ca_file else True,
+            verify=_trust(ca_file) if ca_file else public_trust(),
             transport=transport,
             follow_redirects=False,
             trust_env=False,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from backend_client.public_trust import public_trust
 from ports.errors import PeerError
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -48,7 +49,7 @@ class GuardedHttp:
         """
         self._allowed = tuple(allowed)
         self._client = httpx.AsyncClient(
-            verify=verify,  # type: ignore[arg-type]
+            verify=public_trust() if verify is True else verify,  # type: ignore[arg-type]
             transport=transport,
             follow_redirects=False,
             trust_env=False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import hashlib
 import json
 import random
 import subprocess
@@ -16,10 +16,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -37,7 +38,15 @@ from backends.pools.editions import ISO2
 from backends.pools.webhook_sender import WebhookSender
 from backends.sealing import Sealer
 from backends.store.database import Database
-from backends.store.schema import AUDIT, CONTRACTS, DELIVERIES, EVENTS, PROVISIONING, SIGNED_CONTRACTS
+from backends.store.schema import (
+    AUDIT,
+    CONTRACT_CERTIFICATES,
+    CONTRACTS,
+    DELIVERIES,
+    EVENTS,
+    PROVISIONING,
+    SIGNED_CONTRACTS,
+)
 from hil_rigs.real_clock import RealClock
 from ports.errors import RigError
 from tests.doubles import ManualClock
@@ -52,13 +61,18 @@ VEHICLES, CONTRACTS_PER_MO = 5, 8
 KINDS = {"contract created", "contract updated", "contract deleted"}
 
 
+def arguments(folder: Path, database: str = "") -> list[str]:
+    """Of `plugbench`, for pools."""
+    more = ["--database", database] if database else []
+    modules = ["--only", "token,rcp,pcp,cps,ccp,webhooks"]
+    return ["backends", "up", "--port", "0", "--json", "--allow-loopback", "--data", str(folder), *modules, *more]
+
+
 @contextmanager
 def pools(folder: Path, database: str = "") -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`plugbench backends up` in a process of its own: (process, URL). It is killed at the end."""
-    command = [sys.executable, "-m", "plugbench", "backends", "up", "--port", "0", "--json", "--allow-loopback"]
-    more = ["--database", database] if database else []
-    modules = ["--only", "token,rcp,pcp,cps,ccp,webhooks"]
-    process = subprocess.Popen([*command, "--data", str(folder), *modules, *more], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "plugbench", *arguments(folder, database)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     with process:
         try:
             assert process.stdout is not None
@@ -74,7 +88,10 @@ class Receiver:
         self.bodies: dict[str, set[bytes]] = {}
 
     async def take(self, request: Request) -> Response:
-        body = await request.body()
+        try:
+            body = await request.body()
+        except ClientDisconnect:  # killed while it sent
+            return Response(status_code=400)
         self.bodies.setdefault(json.loads(body)["eventId"], set()).add(body)
         return Response()
 
@@ -97,6 +114,49 @@ class Acknowledged:
     unanswered: int = 0
 
 
+@dataclass(slots=True)
+class Seen:
+    """What earlier checks have read: logs only grow. changes, told: kinds of events by EMAID, as the audit log and the
+    events have them. wrote: audit entries by operation and subject. verified: digests of signed rows."""
+
+    note: int = 0
+    notes: int = 0
+    event: int = 0
+    events: int = 0
+    changes: dict[str, list[str]] = field(default_factory=dict)
+    told: dict[str, list[str]] = field(default_factory=dict)
+    wrote: Counter[tuple[str, str]] = field(default_factory=Counter)
+    verified: set[bytes] = field(default_factory=set)
+
+
+class Hasty(RealClock):
+    """Repeats come at once: who has lost its server waits for nothing."""
+
+    async def sleep(self, _seconds: float) -> None:
+        await asyncio.sleep(0)
+
+
+class Moving(httpx.AsyncBaseTransport):
+    """Takes requests to wherever the pools are now."""
+
+    def __init__(self) -> None:
+        self._inner = httpx.AsyncHTTPTransport(verify=False)
+        self._port = 0
+
+    async def to(self, url: str) -> None:
+        """Speak to the pools at this URL from now on, over new connections."""
+        await self._inner.aclose()
+        self._inner = httpx.AsyncHTTPTransport(verify=False)
+        self._port = httpx.URL(url).port or 80
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        request.url = request.url.copy_with(port=self._port)
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
 class Campaign:
     """Vehicles, contracts and the clients that work with them."""
 
@@ -104,6 +164,9 @@ class Campaign:
         self.folder = folder
         self.url = database_url
         self.acknowledged = Acknowledged()
+        self.seen = Seen()
+        self._ways: dict[int, Moving] = {}
+        self._clients: dict[int, dict[str, OpcpClient]] = {}
         self.on_answer: Callable[[], None] = lambda: None
 
     async def prepare(self) -> None:
@@ -141,42 +204,58 @@ class Campaign:
         await authorities.close()
         await database.close()
 
-    def client(self, url: str, client_id: str) -> OpcpClient:
-        """One of the ecosystem's clients."""
-        credentials = Credentials(client_id, self.folder / f"{client_id}.secret", AUDIENCE)
-        return OpcpClient(url, credentials, RealClock(), timeout_s=60)
+    async def clients(self, url: str, place: int = 0) -> dict[str, OpcpClient]:
+        """Those of the ecosystem, with the tokens that they have: every server of the folder takes them.
+
+        place: of several servers at once.
+        """
+        if place not in self._clients:
+            way = self._ways[place] = Moving()
+            self._clients[place] = {
+                name: OpcpClient(
+                    "http://127.0.0.1",
+                    Credentials(name, self.folder / f"{name}.secret", AUDIENCE),
+                    Hasty(),
+                    timeout_s=60,
+                    transport=way,
+                )
+                for name in ("oem", "mo", "mo-own-pki")
+            }
+        await self._ways[place].to(url)
+        return self._clients[place]
+
+    async def close(self) -> None:
+        """The clients."""
+        for way in self._ways.values():
+            await way.aclose()
 
     async def listen(self, url: str, receiver_url: str) -> None:
         """Publish the vehicles; webhooks of the OEM and of both MOs."""
-        async with self.client(url, "oem") as oem, self.client(url, "mo") as mo:
-            for versions in self.vehicles.values():
-                await oem.publish_vehicle(*versions[0])
-            await oem.add_endpoint(f"{receiver_url}/oem", [f"oem.contract.{one}" for one in _CHANGES])
-            told = [f"mo.contract.{one}.sent.to.oem" for one in _CHANGES]
-            await mo.add_endpoint(f"{receiver_url}/mo", [*told, "mo.prov.cert.deleted", "mo.prov.cert.updated"])
+        who = await self.clients(url)
+        for versions in self.vehicles.values():
+            await who["oem"].publish_vehicle(*versions[0])
+        await who["oem"].add_endpoint(f"{receiver_url}/oem", [f"oem.contract.{one}" for one in _CHANGES])
+        told = [f"mo.contract.{one}.sent.to.oem" for one in _CHANGES]
+        await who["mo"].add_endpoint(f"{receiver_url}/mo", [*told, "mo.prov.cert.deleted", "mo.prov.cert.updated"])
 
-    async def work(self, url: str, seed: int, operations: int | None = None) -> None:
+    async def work(self, who: dict[str, OpcpClient], seed: int, operations: int | None = None) -> None:
         """One worker: random operations until they are done or the pools are gone."""
         chance = random.Random(seed)
-        async with contextlib.AsyncExitStack() as stack:
-            who = {
-                name: await stack.enter_async_context(self.client(url, name)) for name in ("oem", "mo", "mo-own-pki")
-            }
-            count = 0
-            while operations is None or count < operations:
-                count += 1
-                try:
-                    done = await self._operation(chance, who)
-                except (OpcpError, RigError) as error:
-                    if getattr(error, "status", 0) in (0, 500, 502, 503):
-                        self.acknowledged.unanswered += 1
-                        if operations is None:
-                            return  # killed
-                        raise
-                else:
-                    self.acknowledged.done[done] += 1
-                self.acknowledged.answers += 1
-                self.on_answer()
+        count = 0
+        while operations is None or count < operations:
+            count += 1
+            try:
+                done = await self._operation(chance, who)
+            except (OpcpError, RigError) as error:
+                if getattr(error, "status", 0) in (0, 500, 502, 503):
+                    self.acknowledged.unanswered += 1
+                    if operations is None:
+                        return  # killed
+                    raise
+            else:
+                self.acknowledged.done[done] += 1
+            self.acknowledged.answers += 1
+            self.on_answer()
 
     async def _operation(self, chance: random.Random, who: dict[str, OpcpClient]) -> tuple[str, str]:
         pcid = chance.choice(list(self.vehicles))
@@ -211,39 +290,61 @@ _CHANGES = ("created", "updated", "deleted")
 
 def check_store(connection: sa.Connection, campaign: Campaign) -> None:
     """Nothing half-written, nothing lost, nothing twice."""
+    seen = campaign.seen
     signed = connection.execute(sa.select(SIGNED_CONTRACTS)).all()
     contracts = {row.emaid_key: row for row in connection.execute(sa.select(CONTRACTS))}
     vehicles = set(connection.scalars(sa.select(PROVISIONING.c.pcid_key)))
+    certificates = {(row.emaid_key, row.certificate) for row in connection.execute(sa.select(CONTRACT_CERTIFICATES))}
     assert {row.emaid_key for row in signed} == set(contracts), "a contract without signed data, or the other way round"
+    assert {(row.emaid_key, row.contract_certificate) for row in signed} <= certificates
     for row in signed:
-        read = read_signed_contract_data(row.xml, ISO2, read_certificate)
-        assert read.message == row.message
-        assert encode(decode("iso2", row.message)) == row.message
-        assert from_xml(row.xml, "iso2").Body.BodyElement.eMAID.value == row.emaid_key
-        verify_signed(SignedContractData(ISO2, row.emaid_key, row.message, row.xml, read.contract, read.cps))
+        digest = hashlib.sha256(b"\0".join((row.emaid_key.encode(), row.message, row.xml))).digest()
+        if digest not in seen.verified:
+            _check_signed(row)
+            seen.verified.add(digest)
     assert {row.pcid_key for row in contracts.values()} <= vehicles, "a contract of a vehicle that is gone"
     for pcid in vehicles:
         assert sum(row.is_default for row in contracts.values() if row.pcid_key == pcid) <= 1
-    notes = connection.execute(sa.select(AUDIT).order_by(AUDIT.c.id)).all()
-    events = connection.execute(sa.select(EVENTS).order_by(EVENTS.c.sequence)).all()
-    changes: dict[str, list[str]] = {}
-    for note in notes:
-        kind = {"contract.sign": "put", "contract.generate": "put", "contract.delete": "deleted"}.get(note.operation)
-        if kind:
-            there = changes.setdefault(note.subject, [])
-            new = not there or there[-1] == "contract deleted"
-            there.append("contract deleted" if kind == "deleted" else f"contract {'created' if new else 'updated'}")
-    told: dict[str, list[str]] = {}
-    for event in events:
-        if event.event_type in KINDS:
-            told.setdefault(event.subject, []).append(event.event_type)
-    assert told == changes, "an event for every change and a change for every event"
-    for emaid, history in changes.items():
+    _read_logs(connection, seen)
+    assert seen.told == seen.changes, "an event for every change and a change for every event"
+    for emaid, history in seen.changes.items():
         assert (history[-1] != "contract deleted") == (emaid in contracts), emaid
-    wrote = Counter((note.operation, note.subject) for note in notes)
     for (operation, subject), count in campaign.acknowledged.done.items():
         if operation != "contract.set_default":  # writes nothing when it is the default already
-            assert wrote[operation, subject] >= count, f"{operation} {subject} was acknowledged and is not there"
+            assert seen.wrote[operation, subject] >= count, f"{operation} {subject} was acknowledged and is not there"
+
+
+def _check_signed(row: Any) -> None:
+    read = read_signed_contract_data(row.xml, ISO2, read_certificate)
+    assert read.message == row.message
+    assert encode(decode("iso2", row.message)) == row.message
+    assert from_xml(row.xml, "iso2").Body.BodyElement.eMAID.value == row.emaid_key
+    verify_signed(SignedContractData(ISO2, row.emaid_key, row.message, row.xml, read.contract, read.cps))
+
+
+def _read_logs(connection: sa.Connection, seen: Seen) -> None:
+    """What is new in them; what was read before is still there."""
+    for table, column, last, count in (
+        (AUDIT, AUDIT.c.id, seen.note, seen.notes),
+        (EVENTS, EVENTS.c.sequence, seen.event, seen.events),
+    ):
+        before = sa.select(sa.func.count()).select_from(table).where(column <= last)
+        assert connection.execute(before).scalar_one() == count, f"{table.name} lost entries"
+    columns = AUDIT.c
+    notes = sa.select(columns.id, columns.operation, columns.subject).where(columns.id > seen.note)
+    for note in connection.execute(notes.order_by(columns.id)):
+        seen.note, seen.notes = note.id, seen.notes + 1
+        seen.wrote[note.operation, note.subject] += 1
+        kind = {"contract.sign": "put", "contract.generate": "put", "contract.delete": "deleted"}.get(note.operation)
+        if kind:
+            there = seen.changes.setdefault(note.subject, [])
+            new = not there or there[-1] == "contract deleted"
+            there.append("contract deleted" if kind == "deleted" else f"contract {'created' if new else 'updated'}")
+    events = sa.select(EVENTS.c.sequence, EVENTS.c.event_type, EVENTS.c.subject).where(EVENTS.c.sequence > seen.event)
+    for event in connection.execute(events.order_by(EVENTS.c.sequence)):
+        seen.event, seen.events = event.sequence, seen.events + 1
+        if event.event_type in KINDS:
+            seen.told.setdefault(event.subject, []).append(event.event_type)
 
 
 async def everything_delivered(campaign: Campaign, receiver: Receiver) -> None:
@@ -282,8 +383,7 @@ async def check(campaign: Campaign) -> None:
     await database.close()
 
 
-def workers(campaign: Campaign, urls: Sequence[str], count: int, seed: int, operations: int | None) -> Any:
+async def workers(campaign: Campaign, urls: Sequence[str], count: int, seed: int, operations: int | None) -> None:
     """So many workers at once, spread over the servers."""
-    return asyncio.gather(
-        *(campaign.work(urls[number % len(urls)], seed + number, operations) for number in range(count))
-    )
+    who = [await campaign.clients(url, place) for place, url in enumerate(urls)]
+    await asyncio.gather(*(campaign.work(who[number % len(who)], seed + number, operations) for number in range(count)))

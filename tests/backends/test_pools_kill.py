@@ -1,5 +1,6 @@
 """Pools that are killed (-9) in the middle of their work: nothing half-written, no webhook effect lost or doubled.
 
+Every other life ends at a random moment, the others just before a step of writing (a statement or a commit).
 A failing campaign prints its seed; SOAK_SEED=<seed> plays it again, SOAK_KILLS sets how many kills there are.
 """
 
@@ -8,19 +9,21 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.backends.pool_campaign import Campaign, check, everything_delivered, pools, receiver, workers
+from tests.backends.pool_campaign import Campaign, arguments, check, everything_delivered, receiver, workers
+from tests.backends.pool_nursery import Nursery, kill
 
 WORKERS = 4
 LONGEST = 40  # answers of a life
+STEPS = 150  # of writing in a life; a contract has some 15
+PROGRESS = 20  # kills between two lines
 
 
-def kill_after(campaign: Campaign, process: subprocess.Popen[str], chance: random.Random) -> None:
+def kill_after(campaign: Campaign, server: int, chance: random.Random) -> None:
     """Kill it somewhere in the work that follows a number of answers: no matter how fast the machine is."""
     last = campaign.acknowledged.answers + chance.randrange(LONGEST)
     delay = chance.uniform(0, 0.05)
@@ -28,7 +31,7 @@ def kill_after(campaign: Campaign, process: subprocess.Popen[str], chance: rando
     def count() -> None:
         if campaign.acknowledged.answers >= last:
             campaign.on_answer = lambda: None
-            asyncio.get_running_loop().call_later(delay, process.kill)
+            asyncio.get_running_loop().call_later(delay, kill, server)
 
     campaign.on_answer = count
 
@@ -38,18 +41,30 @@ async def play(folder: Path, kills: int) -> None:
     sys.stdout.write(f"pools kill campaign: SOAK_SEED={seed} SOAK_KILLS={kills}\n")
     chance = random.Random(seed)
     campaign = Campaign(folder, f"sqlite:///{folder / 'pools.db'}")
-    async with receiver() as (inbox, inbox_url):
-        with pools(folder) as (_, url):
-            await campaign.prepare()
-            await campaign.listen(url, inbox_url)
-        for number in range(kills):
-            with pools(folder) as (process, url):
-                kill_after(campaign, process, chance)
-                await workers(campaign, [url], WORKERS, seed + 100 * number, None)
-            await check(campaign)
-        assert campaign.acknowledged.answers, "nothing was done at all"
-        await everything_delivered(campaign, inbox)
-        sys.stdout.write(f"{campaign.acknowledged.answers} answers, {len(inbox.bodies)} events\n")
+    nursery = Nursery()
+    try:
+        async with receiver() as (inbox, inbox_url):
+            with nursery.server(arguments(folder)) as (_, url):
+                await campaign.prepare()
+                await campaign.listen(url, inbox_url)
+            for number in range(1, kills + 1):
+                dies_at = chance.randint(1, STEPS) if number % 2 else 0
+                with nursery.server(arguments(folder), dies_at) as (server, url):
+                    if not dies_at:
+                        kill_after(campaign, server, chance)
+                    if url:
+                        await workers(campaign, [url], WORKERS, seed + 100 * number, None)
+                campaign.on_answer = lambda: None
+                await check(campaign)
+                if not number % PROGRESS:
+                    sys.stdout.write(f"{number} kills, {campaign.acknowledged.answers} answers\n")
+                    sys.stdout.flush()
+            assert campaign.acknowledged.answers, "nothing was done at all"
+            await everything_delivered(campaign, inbox)
+            sys.stdout.write(f"{campaign.acknowledged.answers} answers, {len(inbox.bodies)} events\n")
+    finally:
+        await campaign.close()
+        nursery.close()
 
 
 async def test_five_kills(tmp_path: Path) -> None:

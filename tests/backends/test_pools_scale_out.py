@@ -28,6 +28,7 @@ async def play(folder: Path, server: PostgresServer, operations: int) -> None:
         assert not campaign.acknowledged.unanswered
         await check(campaign)
         await everything_delivered(campaign, inbox)
+        await campaign.close()
 
 
 async def test_two_hundred_operations(tmp_path: Path, postgres: PostgresServer) -> None:
