@@ -8,7 +8,9 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -203,6 +205,49 @@ class OcpiServer:
             status_message=text[:255] if text else None,
         )
         return Response(encode(envelope), http, {**(headers or {}), "Cache-Control": "no-store"}, media_type=JSON)
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """Which part of a list is wanted (4.1.3). since is inclusive, until exclusive."""
+
+    since: datetime | None
+    until: datetime | None
+    offset: int
+    limit: int
+
+
+def page_of(call: OcpiCall[None], most: int) -> PageRequest:
+    """most: objects of a page. Raises OcpiProblem."""
+    query = call.request.query_params
+    return PageRequest(
+        since=_time(query["date_from"]) if "date_from" in query else None,
+        until=_time(query["date_to"]) if "date_to" in query else None,
+        offset=_number(query.get("offset", "0")),
+        limit=min(most, _number(query.get("limit", str(most))) or 1),
+    )
+
+
+def list_result(call: OcpiCall[None], page: PageRequest, found: Sequence[object], total: int, most: int) -> OcpiResult:
+    """A page of a list, with the link to the next one (4.1.3)."""
+    headers = {"X-Total-Count": str(total), "X-Limit": str(most)}
+    if found and page.offset + len(found) < total:
+        query = urlencode({**call.request.query_params, "offset": page.offset + len(found), "limit": page.limit})
+        headers["Link"] = f'<{base_url(call.request)}{call.request.url.path}?{query}>; rel="next"'
+    return OcpiResult(list(found), headers=headers)
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise OcpiProblem(INVALID, f"{text[:20]!r} is no number")
+    return int(text)
+
+
+def _time(text: str) -> datetime:
+    try:
+        return utc(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
+        raise OcpiProblem(INVALID, f"{text[:40]!r} is no time") from None
 
 
 def base_url(request: Request) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from random import Random
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
@@ -37,6 +37,8 @@ from backends.operators.ocpi_server import (
     OcpiResult,
     OcpiServer,
     base_url,
+    list_result,
+    page_of,
 )
 from backends.store.database import Database
 from ports.backend import Ack
@@ -96,23 +98,19 @@ class MoOcpi:
         )
 
     async def _tokens(self, call: OcpiCall[None]) -> OcpiResult:
-        query = call.request.query_params
-        offset, limit = _number(query.get("offset", "0")), min(PAGE, _number(query.get("limit", str(PAGE))) or 1)
+        page = page_of(call, PAGE)
         where: sa.ColumnElement[bool] = sa.true()
-        for name, compare in (("date_from", TOKENS.c.updated.__ge__), ("date_to", TOKENS.c.updated.__lt__)):
-            if name in query:
-                where = sa.and_(where, compare(_time(query[name])))
+        if page.since:
+            where &= TOKENS.c.updated >= int(page.since.timestamp())
+        if page.until:
+            where &= TOKENS.c.updated < int(page.until.timestamp())
 
         def work(connection: sa.Connection) -> tuple[list[Holder], int]:
             count = connection.execute(sa.select(sa.func.count()).select_from(TOKENS).where(where)).scalar_one()
-            return holders(connection, where, offset, limit), count
+            return holders(connection, where, page.offset, page.limit), count
 
         found, total = await self._database.read(work)
-        headers = {"X-Total-Count": str(total), "X-Limit": str(PAGE)}
-        if offset + len(found) < total:
-            following = urlencode({**query, "offset": offset + len(found), "limit": limit})
-            headers["Link"] = f'<{base_url(call.request)}{ROOT}/tokens?{following}>; rel="next"'
-        return OcpiResult([self.token(one) for one in found], headers=headers)
+        return list_result(call, page, [self.token(one) for one in found], total, PAGE)
 
     async def _authorize(self, call: OcpiCall[LocationReferences]) -> OcpiResult:
         """12.2.2.2. The type in the query is not asked for: uids are unique over all types here."""
@@ -204,16 +202,3 @@ class MoOcpi:
 
     def _new_id(self) -> str:
         return str(UUID(int=self._random.getrandbits(128), version=4))
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise OcpiProblem(INVALID, f"{text[:20]!r} is no number")
-    return int(text)
-
-
-def _time(text: str) -> int:
-    try:
-        return int(utc(datetime.fromisoformat(text)).timestamp())
-    except ValueError:
-        raise OcpiProblem(INVALID, f"{text[:40]!r} is no time") from None

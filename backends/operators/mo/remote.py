@@ -56,7 +56,7 @@ class RemoteControl:
 
         Raises RemoteRefused, RigError.
         """
-        session = self._session(operator)
+        session = self.session(operator)
         at = int(self._clock.now().timestamp())
 
         def tokens(connection: sa.Connection) -> list[Holder]:
@@ -72,7 +72,7 @@ class RemoteControl:
 
     async def stop(self, customer: str, operator: str, session_id: str) -> str:
         """Ask a CPO to end a session of this customer; the command's id. Raises RemoteRefused, RigError."""
-        session = self._session(operator)
+        session = self.session(operator)
         mine = (SESSIONS.c.operator == operator) & (SESSIONS.c.id == session_id) & (SESSIONS.c.customer == customer)
         query = sa.select(SESSIONS.c.id).where(mine)
         if await self._database.read(lambda connection: connection.execute(query).one_or_none()) is None:
@@ -85,9 +85,10 @@ class RemoteControl:
         for session in self._sessions.values():
             await session.close()
 
-    def _session(self, operator: str) -> OcpiSession:
+    def session(self, operator: str) -> OcpiSession:
+        """To a partner by its id. Raises RemoteRefused when we have none."""
         if operator not in self._sessions:
-            raise RemoteRefused(404, f"operator {operator[:8]!r} takes no commands from us")
+            raise RemoteRefused(404, f"operator {operator[:8]!r} is no partner that we can reach")
         return self._sessions[operator]
 
     async def _note(self, customer: str, kind: str, operator: str, subject: str) -> tuple[str, str]:

@@ -22,6 +22,7 @@ from backends.operators.mo.evidence import Evidence, evidence
 from backends.operators.mo.logins import Logins
 from backends.operators.mo.ocpi_routes import MODULES, MoOcpi
 from backends.operators.mo.oicp_routes import MoOicp
+from backends.operators.mo.pulling import Pulled, pull_cdrs
 from backends.operators.mo.remote import RemoteControl
 from backends.operators.mo.settings import MoSettings
 from backends.operators.ocpi_server import OcpiServer
@@ -124,6 +125,10 @@ class RunningMo:
     async def end_key(self, public_key: str, at: datetime, *, revoked: bool = False) -> None:
         """Trust it no longer. Raises UnknownKeyError."""
         await self._write(lambda connection: key_database.end_key(connection, public_key, at, revoked=revoked))
+
+    async def pull(self, operator: str, since: datetime, until: datetime) -> Pulled:
+        """Fetch the CDRs of a partner ("DECPO") that were made in this time. Raises RigError, PeerError."""
+        return await pull_cdrs(self.remote.session(operator), operator, self.cdrs, since, until)
 
     async def evidence(self, bill_id: str) -> Evidence:
         """What proves a bill. Raises NoSuchBillError."""

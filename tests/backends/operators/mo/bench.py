@@ -70,8 +70,15 @@ class MoBench:
 
 
 @asynccontextmanager
-async def mo_bench(folder: Path, clock: Any = None, **settings: Any) -> AsyncIterator[MoBench]:
-    """One customer, one contract with a card; the key of `station` is registered."""
+async def mo_bench(
+    folder: Path,
+    clock: Any = None,
+    *,
+    bench: type[MoBench] = MoBench,
+    incoming: Credential | None = None,
+    **settings: Any,
+) -> AsyncIterator[MoBench]:
+    """One customer, one contract with a card; the key of `station` is registered. incoming: what the CPO shows."""
     clock = clock or ManualClock()
     for name in ("incoming", "outgoing"):
         (folder / name).write_text(f"token {name}".replace(" ", "-"))
@@ -91,12 +98,12 @@ async def mo_bench(folder: Path, clock: Any = None, **settings: Any) -> AsyncIte
         add_token(connection, EMAID, CARD, "RFID", 0)
 
     await database.write(customers)
-    async with OcpiSession(mo.versions_url, Credential(folder / "incoming"), Random(2)) as session:
-        bench = MoBench(mo, clock, session, faults)
-        bench.events = events
-        await bench.know(bench.station)
+    async with OcpiSession(mo.versions_url, incoming or Credential(folder / "incoming"), Random(2)) as session:
+        made = bench(mo, clock, session, faults)
+        made.events = events
+        await made.know(made.station)
         try:
-            yield bench
+            yield made
         finally:
             await mo.close()
             await database.close()
