@@ -213,6 +213,7 @@ def _setup(
         current_type="DC" if is_dc else "AC",
         secc=secc,
         offered_a=connector.max_current_a,
+        ventilated=isinstance(board, ChargerResource) and board.ventilated,
         max_power_kw=rating_kw * HEADROOM,
         policy=Policy(
             sample_s=connector.reading_interval_s,

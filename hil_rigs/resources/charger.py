@@ -21,6 +21,9 @@ class ChargerResource(Struct, tag_field="kind", tag="charger", frozen=True, kw_o
     phases: Phases = 3
     voltage_v: Annotated[float, Meta(ge=80, le=300, description="phase to neutral")] = 230.0
     frequency_hz: Annotated[float, Meta(ge=40, le=70)] = 50.0
+    ventilated: Annotated[bool, Meta(description="whether vehicles that need ventilation (state D) are charged")] = (
+        False
+    )
     dc_voltage_v: Annotated[float, Meta(ge=150, le=1500, description="highest voltage of the power stage")] = 500.0
     dc_power_kw: Annotated[float, Meta(gt=0, le=1000, description="highest power of the power stage")] = 50.0
 

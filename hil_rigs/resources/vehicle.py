@@ -15,6 +15,12 @@ class VehicleResource(Struct, tag_field="kind", tag="vehicle", frozen=True, kw_o
     battery_kwh: Annotated[float, Meta(gt=0, le=2000, description="usable capacity")] = 60.0
     soc: Annotated[float, Meta(ge=0, le=100, description="state of charge at the beginning, per cent")] = 20.0
     max_current_a: Amperes = 32.0
+    cable_a: (
+        Annotated[
+            Literal[13, 20, 32, 63], Meta(description="rating of its cable; what its charger needs when not given")
+        ]
+        | None
+    ) = None
     phases: Phases = 3
     protocol: Annotated[
         Literal["none", "din", "iso2"],

@@ -30,7 +30,7 @@ def build_plant(rig: Rig, clock: Clock, tracer: Tracer) -> Circuit:
             settings = ChargerSettings(phases=board.phases, tethered=True)
             circuit.add_connector(name, settings, BranchSettings(), _rating(board))
         else:
-            settings = ChargerSettings(max_a=board.max_current_a, phases=board.phases)
+            settings = ChargerSettings(max_a=board.max_current_a, phases=board.phases, ventilated=board.ventilated)
             circuit.add_connector(name, settings, BranchSettings())
     for name, resource in rig.resources.items():
         if isinstance(resource, VehicleResource):
@@ -42,7 +42,7 @@ def build_plant(rig: Rig, clock: Clock, tracer: Tracer) -> Circuit:
                     max_a=resource.max_current_a,
                     phases=resource.phases,
                     dc_max_a=resource.dc_max_current_a,
-                    cable_a=63 if resource.max_current_a > 32 else 32,
+                    cable_a=resource.cable_a or (63 if resource.max_current_a > 32 else 32),
                 ),
             )
     return circuit
