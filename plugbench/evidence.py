@@ -82,7 +82,7 @@ def _print(checked: Checked, *, noted: bool) -> None:
         lines[0] += f": {manifest.run}, seed {manifest.seed}, {manifest.clock} time"
         if not checked.problems:
             files = f"{len(manifest.files)} files, {manifest.events.count} events, {checked.records} records"
-            lines.append(f"  verdict  {checked.verdict}, again from the records")
+            lines.append(f"  verdict  {checked.verdict}, found again from what is in it")
             lines.append(f"  checked  {files} signed by {manifest.signer}")
             remark = "as noted" if noted else "compare it with what the run printed, or give it with --digest"
             lines.append(f"  digest   {checked.digest} ({remark})")

@@ -6,6 +6,7 @@ import json
 from argparse import Namespace
 from collections import Counter
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,7 @@ def _all_of(
     file: ScenarioFile, place: Path, number: int, args: Namespace, show: _JsonLines | _Screen
 ) -> list[ScenarioResult]:
     """The scenario itself, and, where asked for, each of its twins with a defect, which have to be caught."""
+    from hil_rigs.evidence.of_scenario import finish_scenario
     from hil_rigs.scenario.scenario_run import run_scenario
     from hil_rigs.trace_file import TraceFile
 
@@ -52,8 +54,10 @@ def _all_of(
     for count, defect in enumerate(twins):
         folder = place / f"{number:02}-{_safe(file.name)}{f'-defect{count}' if defect else ''}"
         folder.mkdir()
-        with TraceFile(folder / "trace.jsonl") as tracer:
+        stamp = datetime.now().astimezone()  # says when, in the manifest: no protocol time
+        with TraceFile(folder / "events.jsonl") as tracer:
             result = run_scenario(file, folder, tracer, lambda _text: None, defect=defect)
+        finish_scenario(folder, file, result, stamp)
         show.result(result, folder)
         results.append(result)
     return results
@@ -71,8 +75,6 @@ def _safe(name: str) -> str:
 
 
 def _new_folder(path: Path) -> Path:
-    from datetime import datetime
-
     stamp = datetime.now().astimezone()  # the folder's name: no protocol time
     return Path("runs") / f"{path.stem}-{stamp:%Y%m%d-%H%M%S-%f}"
 
@@ -114,7 +116,7 @@ class _Screen:
         if result.problem:
             print(f"  stopped: {result.problem}\n    {result.where}")
         if word != "pass":
-            print(f"    what was seen: {folder / 'trace.jsonl'}")
+            print(f"    what was seen: {folder / 'report.html'}")
 
     def _judged(self, one: Judged) -> None:
         print(f"  {one.verdict}: expected {one.expected}\n    observed {one.observed}\n    {one.where} [{one.channel}]")

@@ -13,7 +13,7 @@ from ports.errors import RigError
 ARCHIVE = "evidence.zip"
 INDEX = "records/index.json"
 ASSERTIONS = "assertions.json"
-REPORT = "report.html"
+REPORT, REPORT_DATA = "report.html", "report.json"
 
 ROLES = (
     ("rig.yaml", "rig file"),
@@ -21,7 +21,7 @@ ROLES = (
     (EVENTS, "events"),
     (REPORT, "report for people"),
     ("report.md", "report for people"),
-    ("report.json", "report for machines"),
+    (REPORT_DATA, "report for machines"),
     (ASSERTIONS, "results of assertions"),
     ("junit.xml", "results for CI"),
     ("story.*", "the run as a sequence"),

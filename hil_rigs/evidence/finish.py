@@ -18,24 +18,31 @@ from hil_rigs.evidence.seal import About, Sealed, listed, seal
 from hil_rigs.evidence.serial_text import SerialText
 from hil_rigs.evidence.source import FolderSource, lines_of
 from hil_rigs.evidence.versions import versions
-from hil_rigs.run import RunOutcome
+from hil_rigs.run import RunOutcome, RunResult
 from hil_rigs.story.tell import tell
 from hil_rigs.story.write import write_story
+from ports.backend import SignedRecord
 
 
-def finish(
-    folder: Path,
-    outcome: RunOutcome,
-    started: datetime,
-    *,
-    assertions: Sequence[Assertion] = (),
-    scenario: str = "",
-) -> Sealed:
+def finish(folder: Path, outcome: RunOutcome, started: datetime) -> Sealed:
     """Complete the folder of a run (rig.yaml, events.jsonl, records/, report.json are there) and seal it.
 
     started: civil time of the machine at the beginning. Raises RigError.
     """
-    result = outcome.result
+    return complete(folder, outcome.result, outcome.records, started)
+
+
+def complete(
+    folder: Path,
+    result: RunResult,
+    records: Sequence[SignedRecord],
+    started: datetime,
+    *,
+    assertions: Sequence[Assertion] = (),
+    scenario: str = "",
+    defect: str = "",
+) -> Sealed:
+    """As `finish`, also of a scenario. defect: that was seeded in it."""
     source = FolderSource(folder)
     series, frames, hashed = Series(), SerialText(), EventHash()
     for number, line in enumerate(lines_of(source, EVENTS, MAX_LINE), start=1):
@@ -43,28 +50,13 @@ def finish(
         for take in (series.see, frames.add, hashed.add):
             take(event)
     frames.write(folder)
-    write_index(folder, outcome.records)
+    write_index(folder, records)
     if assertions:
         write_assertions(folder, assertions)
     story = tell(folder)
     write_story(folder, story)
-    made_with = versions()
-    run = f"{result.rig}-{started:%Y%m%d-%H%M%S-%f}"
-    contents = Contents(
-        run=run,
-        started=started.isoformat(),
-        result=result,
-        assertions=assertions,
-        series=series,
-        story=story,
-        versions=made_with,
-        files=listed(FolderSource(folder)),
-        event_hash=hashed.hex() if result.clock == "virtual" else "",
-        scenario=scenario,
-    )
-    (folder / REPORT).write_text(page(contents), encoding="utf-8")
     about = About(
-        run=run,
+        run=f"{result.rig}-{started:%Y%m%d-%H%M%S-%f}",
         rig=result.rig,
         seed=result.seed,
         clock=result.clock,
@@ -73,7 +65,21 @@ def finish(
         signer=result.signer,
         is_hsm=result.is_hsm,
         resources=[Resource(**asdict(line)) for line in result.resources],
-        versions=made_with,
+        versions=versions(),
         scenario=scenario,
+        defect=defect,
     )
+    contents = Contents(
+        run=about.run,
+        started=about.started,
+        result=result,
+        assertions=assertions,
+        series=series,
+        story=story,
+        versions=about.versions,
+        files=listed(FolderSource(folder)),
+        event_hash=hashed.hex() if result.clock == "virtual" else "",
+        scenario=f"{scenario} with {defect}" if defect else scenario,
+    )
+    (folder / REPORT).write_text(page(contents), encoding="utf-8")
     return seal(folder, about)

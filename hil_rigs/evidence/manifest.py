@@ -61,12 +61,16 @@ class Events(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that a reader has to know before opening another file. started: civil time of the machine."""
+    """Everything that a reader has to know before opening another file.
+
+    started: civil time of the machine. scenario: its name, with its variant; defect: that was seeded; "" without.
+    """
 
     schema: Literal["plugbench.evidence/1"] = SCHEMA
     run: str
     rig: str
     scenario: str
+    defect: str
     seed: int
     clock: str
     started: str

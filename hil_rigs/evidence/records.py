@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from hil_rigs.evidence.assertions import Assertion, overall
 from hil_rigs.evidence.contents import INDEX
 from hil_rigs.evidence.source import Source, whole
 from hil_rigs.run_check import check_pages, check_transaction
@@ -46,16 +47,19 @@ class ReportedSession(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """What report.json says of a run."""
+    """What report.json says of a run. record_findings: what a scenario found wrong with its records, or wanted so."""
 
     verdict: str
     sessions: tuple[ReportedSession, ...] = ()
     problems: tuple[str, ...] = ()
+    record_findings: tuple[str, ...] = ()
 
     @property
     def known(self) -> frozenset[str]:
         """All that the run found wrong."""
-        return frozenset(self.problems).union(*(session.findings for session in self.sessions))
+        return frozenset((*self.problems, *self.record_findings)).union(
+            *(session.findings for session in self.sessions)
+        )
 
 
 def write_index(folder: Path, records: Sequence[SignedRecord]) -> None:
@@ -155,3 +159,11 @@ def judge_again(report: Report, records: Sequence[SignedRecord], key: PublicKey)
     if "invalid" in verdicts or report.problems:
         return "fail", problems
     return ("pass" if verdicts == {"valid"} else "inconclusive"), problems
+
+
+def scenario_verdict(report: Report, assertions: Sequence[Assertion]) -> str:
+    """Of a scenario: that of its assertions; one that was stopped before its end cannot pass."""
+    if not assertions:
+        return "error" if report.problems else "pass"
+    verdict = overall(assertions)
+    return "inconclusive" if verdict == "pass" and report.problems else verdict

@@ -43,6 +43,7 @@ class About:
     resources: list[Resource]
     versions: Versions
     scenario: str = ""
+    defect: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ def _seal(folder: Path, about: About) -> Sealed:
             run=about.run,
             rig=about.rig,
             scenario=about.scenario,
+            defect=about.defect,
             seed=about.seed,
             clock=about.clock,
             started=about.started,

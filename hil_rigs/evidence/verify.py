@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from hil_rigs.evidence.assertions import Assertion, overall, read_assertions
-from hil_rigs.evidence.contents import ASSERTIONS
+from hil_rigs.evidence.assertions import overall, read_assertions
+from hil_rigs.evidence.contents import ASSERTIONS, REPORT_DATA
 from hil_rigs.evidence.event_hash import MAX_LINE, RULE, EventError, hash_events
 from hil_rigs.evidence.manifest import (
     DIGEST,
@@ -21,9 +21,18 @@ from hil_rigs.evidence.manifest import (
     digest_of,
     hash_file,
 )
-from hil_rigs.evidence.records import Report, check_records, judge_again, read_key, read_records
+from hil_rigs.evidence.records import (
+    KEY_FILE,
+    Report,
+    check_records,
+    judge_again,
+    read_key,
+    read_records,
+    scenario_verdict,
+)
 from hil_rigs.evidence.source import ArchiveSource, Source, lines_of, open_source, whole
 from ocmf.keys import PublicKey
+from ports.backend import SignedRecord
 from ports.errors import PeerError
 
 MAX_REPORT = 64 << 20
@@ -121,24 +130,30 @@ def _events(source: Source, manifest: Manifest) -> Iterator[str]:
 
 
 def _verdict(source: Source, manifest: Manifest, key: PublicKey | None) -> tuple[str, int, list[str]]:
+    """Verdict, number of records, and what is wrong with them."""
     problems: list[str] = []
+    records: list[SignedRecord] = []
     try:
-        report = msgspec.json.decode(whole(source, "report.json", MAX_REPORT), type=Report)
-        carried = read_key(source)
-        if key is not None and carried != key:
-            problems.append(f"the key in the evidence ({carried.fingerprint}) is not the one given ({key.fingerprint})")
-        records, wrong = read_records(source)
-        problems += wrong
-        known = report.known  # what the run itself found wrong does not speak against its evidence
-        problems += [problem for problem in check_records(records, key or carried) if problem not in known]
-        assertions: tuple[Assertion, ...] = read_assertions(source) if ASSERTIONS in source.names else ()
+        report = msgspec.json.decode(whole(source, REPORT_DATA, MAX_REPORT), type=Report)
+        assertions = read_assertions(source) if ASSERTIONS in source.names else ()
+        if KEY_FILE in source.names or not manifest.scenario:  # a rig that did not come up signs nothing
+            carried = read_key(source)
+            if key not in (None, carried):
+                said = f"({carried.fingerprint}) is not the one given"
+                problems.append(f"the key in the evidence {said}")
+            records, wrong = read_records(source)
+            # what the run itself found wrong does not speak against its evidence
+            found = [one for one in check_records(records, key or carried) if one not in report.known]
+            problems += [*wrong, *found]
     except (PeerError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         return "", 0, [*problems, str(error)]
-    verdict, differences = judge_again(report, records, key or carried)
-    problems += differences
-    if assertions:
-        verdict = "inconclusive" if overall(assertions) == "pass" and report.problems else overall(assertions)
-    for where, said in ((MANIFEST, manifest.verdict), ("report.json", report.verdict)):
-        if said != verdict:
-            problems.append(f"{where}: verdict {said}, what is in the evidence says {verdict}")
+    if manifest.scenario:
+        verdict = scenario_verdict(report, assertions)
+    else:
+        verdict, differences = judge_again(report, records, key or carried)
+        problems += differences
+        verdict = overall(assertions) if overall(assertions) != "pass" else verdict
+    for where, word in ((MANIFEST, manifest.verdict), (REPORT_DATA, report.verdict)):
+        if word != verdict:
+            problems.append(f"{where}: verdict {word}, what is in the evidence says {verdict}")
     return verdict, len(records), problems

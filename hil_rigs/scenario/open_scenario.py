@@ -12,6 +12,7 @@ from pathlib import Path
 from backends.cpo_store import records as stored_records
 from gateway.transaction import State
 from hil_rigs.bench import Bench, BootClock, open_bench
+from hil_rigs.evidence.plant_sampler import sampled
 from hil_rigs.fault_catalogue.breakable import Breakable
 from hil_rigs.rig_file import RigFile
 from hil_rigs.scenario.observer import Observer
@@ -82,7 +83,7 @@ async def open_stage(
         observer(event)
 
     breakable = Breakable(clock, trace)
-    async with open_bench(rig, clock, folder, trace, say, breakable.hooks()) as bench:
+    async with open_bench(rig, clock, folder, trace, say, breakable.hooks()) as bench, sampled(bench, trace):
         breakable.attach(bench)
         actor = Actor(breakable, observer)
         try:

@@ -1,0 +1,100 @@
+"""The end of a scenario: what it left becomes evidence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+from hil_rigs.evidence.assertions import Assertion
+from hil_rigs.evidence.contents import REPORT_DATA
+from hil_rigs.evidence.event_hash import EVENTS, MAX_LINE, Event, decode_event
+from hil_rigs.evidence.finish import complete
+from hil_rigs.evidence.records import KEY_FILE, check_records, read_key
+from hil_rigs.evidence.seal import Sealed
+from hil_rigs.evidence.source import FolderSource, lines_of
+from hil_rigs.reality import Where, describe
+from hil_rigs.run import RunResult
+from hil_rigs.run_folder import write_report
+from hil_rigs.scenario.scenario_file import ScenarioFile
+from hil_rigs.scenario.scenario_run import ScenarioResult
+from ocmf.container import Record, parse
+from ports.backend import SignedRecord
+
+
+def finish_scenario(folder: Path, file: ScenarioFile, result: ScenarioResult, started: datetime) -> Sealed:
+    """Complete the folder of a scenario's run (events.jsonl is there, records where some were signed) and seal it.
+
+    started: civil time of the machine at the beginning. Raises RigError.
+    """
+    (folder / "scenario.yaml").write_bytes(file.path.read_bytes())
+    (folder / "rig.yaml").write_bytes(file.scenario.rig.read_bytes())
+    signer, is_hsm, records = _from_events(folder)
+    resources = describe(file.rig.rig)
+    run = RunResult(
+        rig=file.rig.rig.rig,
+        verdict=str(result.verdict),
+        clock=resources[0].where,
+        seed=file.rig.rig.seed,
+        signer=signer,
+        is_hsm=is_hsm,
+        resources=resources,
+        sessions=(),
+        problems=(f"{result.where}: {result.problem}",) if result.problem else (),
+    )
+    write_report(folder, run)
+    _note_findings(folder, records)
+    real = tuple(line.name for line in resources[1:] if line.where != Where.VIRTUAL)
+    assertions = [
+        Assertion(
+            id=one.id,
+            claim=one.claim,
+            channel=one.channel,
+            verdict=one.verdict.value,
+            expected=one.expected,
+            observed=one.observed,
+            place=one.where,
+            ids=one.ids,
+            at=one.at,
+            real=real,
+        )
+        for one in result.judged
+    ]
+    return complete(folder, run, records, started, assertions=assertions, scenario=file.name, defect=result.defect)
+
+
+def _from_events(folder: Path) -> tuple[str, bool, list[SignedRecord]]:
+    """Who signed, whether that was a token, and the records in the order in which they were signed."""
+    kept: dict[str, Record] = {}
+    for path in sorted(folder.glob("records/*.ocmf")):
+        record = parse(path.read_text(encoding="utf-8"))
+        kept[record.record_id] = record
+    signer, is_hsm, records = "", False, []
+    for event in _events(folder):
+        if event.kind == "token.opened":
+            signer, is_hsm = f"token {event.source} ({event.data.get('library')})", True
+        found = kept.pop(str(event.data.get("record")), None) if event.kind == "journal.signed" else None
+        if found is not None:
+            records.append(_signed(found, str(event.data.get("transaction")), str(event.data.get("kind"))))
+    return signer, is_hsm, [*records, *(_signed(record, "", "") for record in kept.values())]
+
+
+def _signed(record: Record, transaction: str, context: str) -> SignedRecord:
+    gateway, meter, page = (record.string(key) for key in ("GS", "MS", "PG"))
+    return SignedRecord(record.record_id, gateway, meter, page, transaction, context, record.text, "")
+
+
+def _events(folder: Path) -> Iterable[Event]:
+    lines = lines_of(FolderSource(folder), EVENTS, MAX_LINE)
+    return (decode_event(line, number) for number, line in enumerate(lines, start=1))
+
+
+def _note_findings(folder: Path, records: list[SignedRecord]) -> None:
+    """A scenario may want wrong records; whoever checks the evidence has to know that they were wrong before."""
+    if not (folder / KEY_FILE).is_file():
+        return
+    findings = check_records(records, read_key(FolderSource(folder)))
+    file = folder / REPORT_DATA
+    content = {**json.loads(file.read_bytes()), "record_findings": findings}
+    file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

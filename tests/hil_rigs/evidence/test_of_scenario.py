@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import pytest
+
+from hil_rigs.evidence.of_scenario import finish_scenario
+from hil_rigs.evidence.seal import Sealed
+from hil_rigs.evidence.verify import check_evidence
+from hil_rigs.scenario.scenario_file import load_scenarios
+from hil_rigs.scenario.scenario_run import run_scenario
+from hil_rigs.trace_file import TraceFile
+from tests.hil_rigs.evidence.conftest import SMALL, STARTED
+
+SCENARIO = """\
+scenario: small
+title: one session
+rig: rig.yaml
+when:
+  - {do: plug}
+  - {do: card, id: "04A1B2C3D4E5F6"}
+  - {do: wait, time: 2 min}
+  - {do: unplug}
+  - {do: wait, time: 10 s}
+then:
+  - {expect: "wire.power contactor closed=true", says: the contactor closes, ids: ["IEC 61851-1 A.6 seq 4"]}
+  - {check: store.pagination_gapless}
+"""
+
+
+def sealed(place: Path, scenario: str = SCENARIO, rig: str = SMALL) -> Sealed:
+    (place / "rig.yaml").write_text(rig, encoding="utf-8")
+    (place / "scenario.yaml").write_text(scenario, encoding="utf-8")
+    [file] = load_scenarios(place / "scenario.yaml")
+    folder = place / "run"
+    folder.mkdir()
+    with TraceFile(folder / "events.jsonl") as tracer:
+        result = run_scenario(file, folder, tracer, lambda _: None)
+    return finish_scenario(folder, file, result, STARTED)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"),
+    [
+        ("", "", "pass"),
+        ("contactor closed=true", "contactor closed=never", "fail"),
+        ("{do: wait, time: 10 s}", "{do: until, seen: 'meter failure', within: 10 s}", "inconclusive"),
+    ],
+)
+def test_a_scenario_is_evidence(tmp_path: Path, before: str, after: str, verdict: str) -> None:
+    archive = sealed(tmp_path, SCENARIO.replace(before, after)).archive
+    checked = check_evidence(archive).require()
+    assert checked.verdict == verdict
+    assert checked.manifest is not None
+    assert (checked.manifest.scenario, checked.manifest.rig) == ("small", "small")
+    assert {"scenario.yaml", "rig.yaml", "assertions.json"} <= set(checked.manifest.files)
+    assert checked.records == 2
+    report = (archive.parent / "report.html").read_text(encoding="utf-8")
+    assert "the contactor closes" in report
+    assert "IEC 61851-1 A.6 seq 4" in report
+
+
+def test_a_rig_that_does_not_come_up_is_evidence_too(tmp_path: Path) -> None:
+    broken = SMALL.replace("{kind: file_key, curve", "{kind: file_key, file: /proc/none/key.pem, curve")
+    archive = sealed(tmp_path, rig=broken).archive
+    assert check_evidence(archive).require().verdict == "error"
