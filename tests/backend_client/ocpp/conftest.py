@@ -33,9 +33,9 @@ class Bench:
         self._traced = asyncio.Event()
         (folder / "password").write_text("correct horse")
 
-    async def csms_of(self, version: str) -> Csms:
+    async def csms_of(self, version: str, **options: Any) -> Csms:
         self.csms = Csms(version)
-        await self.csms.start()
+        await self.csms.start(**options)
         self._stack.push_async_callback(self.csms.stop)
         return self.csms
 
