@@ -17,6 +17,11 @@ from typing import Any
 import httpx
 import jsonschema_rs
 import pytest
+from asn1crypto.x509 import Certificate  # type: ignore[import-untyped]
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from backends.access import Role
 from backends.opcp.app import build_app
@@ -164,6 +169,78 @@ async def test_chain_of_an_unpublished_root(url: str, at: datetime) -> None:
         "The chain of vehicleCertificate does not end in a root certificate of the pool."
     )
     shape("pcp", "components", "schemas", "ProvisioningCertificateData").validate(shown)
+
+
+SHOWN = "opcp-pcp-get-hubUsEaTest000003"
+MISSING_ROOT = 0x413DE92D304EA90AF4C9710392B437CF
+
+
+def stand_in_root(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """For "US V2G Root CA TEST G2", which is not published: its name, serial number and key identifier, our key."""
+    below = x509.load_der_x509_certificate((ITEMS / SHOWN / "subCA1Certificate_0.der").read_bytes())
+    identifier = below.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    assert identifier is not None
+    usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(below.issuer)
+        .issuer_name(below.issuer)
+        .public_key(key.public_key())
+        .serial_number(MISSING_ROOT)
+        .not_valid_before(datetime(2019, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2059, 1, 1, tzinfo=UTC))
+        .add_extension(x509.BasicConstraints(True, None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier(identifier), critical=False)
+    )
+    return made.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def signed_again(certificate: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
+    """The same content under a signature of another key."""
+    parsed = Certificate.load(certificate)
+    parsed["signature_value"] = key.sign(parsed["tbs_certificate"].dump(), ec.ECDSA(hashes.SHA256()))
+    return bytes(parsed.dump(force=True))
+
+
+def text(octets: bytes) -> str:
+    return base64.b64encode(octets).decode()
+
+
+async def test_the_answer_that_a_stand_in_for_the_missing_root_makes_reachable(url: str) -> None:
+    """Frozen at 2022-01-01. With the published sub-CA 1 only the signature of the missing root is wrong.
+
+    When sub-CA 1 is signed by the stand-in, the answer is the published one: vehicle and sub-CA 2 byte for byte.
+    """
+    shown = item(SHOWN, "response200.json")["OEMMessage"]
+    body = {name: shown[name] for name in ("subCA1Certificate", "subCA2Certificate", "vehicleCertificate")}
+    key = ec.generate_private_key(ec.SECP256R1())
+    sub_ca_1 = base64.b64decode(body["subCA1Certificate"])
+    async with pools(url, datetime(2022, 1, 1, tzinfo=UTC)) as ask:
+        root = {"caCertificate": text(stand_in_root(key)), "rootType": "V2G"}
+        assert (await ask("admin", "PUT", "/v1/root/rootCerts", json=root)).status_code == 200
+        refused = await ask("oem", "PUT", "/v1/oem/provCerts", json=body)
+        taken = body | {"subCA1Certificate": text(signed_again(sub_ca_1, key))}
+        put = await ask("oem", "PUT", "/v1/oem/provCerts", json=taken)
+        got = await ask("mo", "GET", "/v1/oem/provCerts/hubUsEaTest000003")
+        ask.clock.civil = datetime(2024, 5, 27, 16, 28, 37, tzinfo=UTC)
+        to_the_last_second = await ask("mo", "GET", "/v1/oem/provCerts/hubUsEaTest000003")
+        ask.clock.civil = TODAY
+        gone = await ask("mo", "GET", "/v1/oem/provCerts/hubUsEaTest000003")
+    assert refused.status_code == 400
+    assert "does not end in a root certificate of the pool" in refused.json()["errorMessages"][0]
+    assert "signature" in refused.json()["errorMessages"][1]
+    assert put.status_code == got.status_code == to_the_last_second.status_code == 200
+    answer = got.json()["OEMMessage"]
+    for name in ("vehicleCertificate", "subCA2Certificate", "rootIssuerDistinguishedName", "rootIssuerSerialNumber"):
+        assert answer[name] == shown[name], name
+    content = Certificate.load(base64.b64decode(answer["subCA1Certificate"]))["tbs_certificate"].dump()
+    assert content == Certificate.load(sub_ca_1)["tbs_certificate"].dump()
+    key_identifier = "rootAuthorityKeyIdentifier"
+    assert answer[key_identifier].upper() == shown[key_identifier]  # both cases of hex are in the examples
+    shape("pcp", "components", "schemas", "GetProvisioningCertificateResponse").validate(got.json())
+    assert gone.status_code == 404
+    assert gone.json()["errorMessages"] == ["The OEM provisioning certificate with given PCID is not found."]
 
 
 async def test_token_layout_and_a_foreign_token(url: str) -> None:
