@@ -8,6 +8,7 @@ from asn1crypto.x509 import Certificate  # type: ignore[import-untyped]
 
 from backend_client.opcp import OpcpClient
 from backends.operators.cpo.certificate_status import CertificateId, StatusDesk
+from backends.operators.cpo.certs_only import certificates_of
 from backends.pki.revocation import Policy, RevocationRules, Status
 from backends.pools.certificates import Chain, read_certificate
 from backends.pools.trust import RevocationCheck, Trust
@@ -20,6 +21,7 @@ from v2g.certificates import CertificateError, common_name, load, load_all
 from v2g.identifiers import same
 
 ROOTS_KEPT_S = 3600.0  # the pools cleanse their roots daily
+AGAIN_S = 10.0  # pools that did not answer are left alone for so long
 MAX_CHAIN = 4  # ISO 15118-2 V2G2-876: leaf and at most two sub-CAs; a root that came along is tolerated
 
 _STATUS = {
@@ -39,26 +41,37 @@ class ContractRefused(Exception):
 
 
 class ContractRoots:
-    """The roots below which contracts are trusted: our own and those of the pools, asked now and then."""
+    """The roots below which contracts are trusted, our own and those of the pools; and the CAs that issue contracts."""
 
     def __init__(self, own: Sequence[bytes], pools: OpcpClient | None, clock: Clock) -> None:
         """own: DER."""
         self._own = [load(der) for der in own]
         self._pools = pools
         self._clock = clock
-        self._kept: list[Certificate] = []
+        self._roots: list[Certificate] = []
+        self._issuers: list[Certificate] = []
         self._until = float("-inf")
 
-    async def __call__(self) -> Sequence[Certificate]:
-        """All of them; those of the last answer when the pools do not answer now."""
-        if self._pools is not None and self._clock.monotonic() >= self._until:
-            try:
-                found = [*await self._pools.roots("mo"), *await self._pools.roots("v2g")]
-                self._kept = [load(root.certificate) for root in found]
-            except (PlugbenchError, ValueError):  # ValueError: no base64
-                return [*self._own, *self._kept]
+    async def roots(self) -> Sequence[Certificate]:
+        """Of the last answer of the pools when they do not answer now."""
+        await self._renew()
+        return [*self._own, *self._roots]
+
+    async def issuers(self) -> Sequence[Certificate]:
+        """Roots, and the sub-CAs that the pools name for contracts."""
+        return [*await self.roots(), *self._issuers]
+
+    async def _renew(self) -> None:
+        if self._pools is None or self._clock.monotonic() < self._until:
+            return
+        self._until = self._clock.monotonic() + AGAIN_S
+        try:
+            roots = [*await self._pools.roots("mo"), *await self._pools.roots("v2g")]
+            self._roots = [load(root.certificate) for root in roots]
             self._until = self._clock.monotonic() + ROOTS_KEPT_S
-        return [*self._own, *self._kept]
+            self._issuers = [load(der) for der in certificates_of(await self._pools.ca_certificates("mo"))]
+        except (PlugbenchError, ValueError):  # ValueError: no base64
+            return
 
 
 class ContractCheck:
@@ -89,7 +102,9 @@ class ContractCheck:
         try:
             for one in certificates:
                 read_certificate(one.dump(), "contract certificate")
-            await self._trust.check(Chain(leaf, sub_cas, Role.CONTRACT, "contract certificate"), await self._roots())
+            await self._trust.check(
+                Chain(leaf, sub_cas, Role.CONTRACT, "contract certificate"), await self._roots.roots()
+            )
         except Refused as error:
             status = _STATUS.get(error.reason, ContractStatus.CERT_CHAIN_ERROR)
             raise ContractRefused(status, str(error)) from None
@@ -100,7 +115,7 @@ class ContractCheck:
 
         Raises ContractRefused.
         """
-        known = [*await self._roots(), *map(load, chain)]
+        known = [*await self._roots.issuers(), *map(load, chain)]
         for one in asked:
             status, why = await self._desk.status(one, known)
             if status is Status.REVOKED:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.hazmat.primitives.serialization.pkcs7 import load_der_pkcs7_certificates
+from asn1crypto import pem  # type: ignore[import-untyped]
+from asn1crypto.x509 import Certificate  # type: ignore[import-untyped]
 
 from backend_client.opcp import OpcpClient
+from backends.operators.cpo.certs_only import certificates_of
 from backends.operators.cpo.frames import Version
 from backends.operators.cpo.link import StationLink
 from backends.pki.csr import RequestRefused, read_request
@@ -19,6 +20,7 @@ from ports.trace import TraceEvent, Tracer
 from v2g.certificates import CertificateError, load
 
 STATION, V2G = "ChargingStationCertificate", "V2GCertificate"  # OCPP 2.0.1 CertificateSigningUseEnumType
+MAX_LENGTH = 4  # certificates of a chain
 MAX_CHAIN = 10_000  # characters; CertificateSignedRequest.certificateChain
 
 
@@ -26,7 +28,7 @@ class Enroller(Protocol):
     """Issues certificates of one use."""
 
     async def __call__(self, request: bytes, station: str) -> tuple[bytes, ...]:
-        """request: PKCS#10, its signature holds. Returns DER, leaf first, no root. Raises PeerError, RigError."""
+        """request: PKCS#10, DER; its signature holds. Returns DER, leaf first, no root. Raises PeerError, RigError."""
 
 
 class PoolEnroller:
@@ -38,12 +40,12 @@ class PoolEnroller:
 
     async def __call__(self, request: bytes, station: str) -> tuple[bytes, ...]:  # noqa: ARG002 - of the protocol
         """The leaf and the CAs between it and its root."""
-        leaf = _certificates(await self._pools.enroll("cpo", request, edition=self._edition))[0]
-        authorities = _certificates(await self._pools.ca_certificates("cpo", edition=self._edition))
-        chain = [leaf]
-        while (issuer := _issuer(chain[-1], authorities)) is not None:
+        issued = certificates_of(await self._pools.enroll("cpo", request, edition=self._edition))
+        found = certificates_of(await self._pools.ca_certificates("cpo", edition=self._edition))
+        authorities, chain = [load(der) for der in found], [load(issued[0])]
+        while (issuer := _issuer(chain[-1], authorities)) is not None and len(chain) < MAX_LENGTH:
             chain.append(issuer)
-        return tuple(one.public_bytes(Encoding.DER) for one in chain)
+        return tuple(one.dump() for one in chain)
 
 
 class EnrolmentDesk:
@@ -70,7 +72,7 @@ class EnrolmentDesk:
         """Have it issued and hand it to the station; what goes wrong is told in the trace."""
         why = ""
         try:
-            chain = await self._enrollers[use](csr.encode(), link.station)
+            chain = await self._enrollers[use](_der(csr), link.station)
             text = "".join(_pem(der) for der in chain)
             if len(text) > MAX_CHAIN:
                 raise PeerError(f"the chain has {len(text)} characters, at most {MAX_CHAIN} may be sent")
@@ -87,23 +89,16 @@ def _use(link: StationLink, use: str) -> Mapping[str, str]:
     return {} if link.version is Version.V16 else {"certificateType": use}
 
 
+def _der(csr: str) -> bytes:
+    """Of a request that `refusal` has read."""
+    octets = csr.encode()
+    return bytes(pem.unarmor(octets)[2] if pem.detect(octets) else base64.b64decode(octets))
+
+
 def _pem(der: bytes) -> str:
-    return x509.load_der_x509_certificate(load(der).dump()).public_bytes(Encoding.PEM).decode()
+    return bytes(pem.armor("CERTIFICATE", der)).decode()
 
 
-def _certificates(pkcs7: bytes) -> list[x509.Certificate]:
-    try:
-        found = load_der_pkcs7_certificates(pkcs7)
-    except ValueError as error:
-        raise PeerError(f"EST answered with no PKCS#7: {error}", pkcs7[:200]) from None
-    if not found:
-        raise PeerError("EST answered without a certificate", pkcs7[:200])
-    return found
-
-
-def _issuer(certificate: x509.Certificate, among: list[x509.Certificate]) -> x509.Certificate | None:
+def _issuer(certificate: Certificate, among: Sequence[Certificate]) -> Certificate | None:
     """The one that issued it, unless that is a root."""
-    for one in among:
-        if one.subject == certificate.issuer and one.subject != one.issuer:
-            return one
-    return None
+    return next((one for one in among if one.subject == certificate.issuer and one.subject != one.issuer), None)

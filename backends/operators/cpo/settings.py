@@ -68,8 +68,9 @@ class CpoSettings:
 
     heartbeat_s, call_timeout_s: of stations, and how long their answers may take. contract_deadline_s: for the pools;
     a vehicle waits 5 s (ISO 15118-2 V2G2-443). contract_roots: DER of the roots below which contracts are trusted, in
-    addition to those of the pools. networks: that OCSP responders may be in although they are not public.
-    api_token: bearer token of the operator's API; "" = it is not served.
+    addition to those of the pools. revocation: what to make of certificates' status; answers are kept for a minute.
+    networks: that OCSP responders may be in although they are not public. api_token: bearer token of the operator's
+    API; "" = it is not served.
     """
 
     name: str = "cpo"
@@ -80,7 +81,7 @@ class CpoSettings:
     call_timeout_s: float = 30.0
     contract_deadline_s: float = 4.0
     contract_roots: Sequence[bytes] = field(default=(), repr=False)
-    revocation: RevocationRules = field(default_factory=RevocationRules)
+    revocation: RevocationRules = field(default_factory=lambda: RevocationRules(max_age_s=60.0))
     networks: Sequence[Network] = ()
     api_host: str = "127.0.0.1"
     api_port: int = 0
