@@ -109,7 +109,7 @@ async def app_bench(folder: Path, **options: Any) -> AsyncIterator[AppBench]:
             sessions[MO.id] = bench.session
             bench.stations = stations
             await bench.mo.add_contract("c1", "DEPLBC00000007", START, START + timedelta(days=900))
-            async with httpx.AsyncClient(base_url=bench.mo.url, trust_env=False) as bench.app:
+            async with httpx.AsyncClient(base_url=bench.mo.url, trust_env=False, verify=False) as bench.app:
                 yield bench
             await cpo.close()
 
@@ -248,7 +248,7 @@ async def test_commands_report_to_the_platform_that_sent_them_only(bench: AppBen
     session = bench.mo.remote.session("DECPO")
     url = await session.endpoint("commands", "RECEIVER")
     body = {"response_url": "http://elsewhere.example/x", "session_id": "s1"}
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, verify=False) as client:
         header = {"Authorization": "Token bW8tc2hvd3M="}
         answer = await client.post(f"{url}/STOP_SESSION", json=body, headers=header)
     assert answer.json()["status_code"] == 2001
