@@ -251,7 +251,11 @@ class SeccService:
         except RefusedError as error:
             self._trace("secc.refused", why=str(error), code=error.code)
             session.outlet.refusal = error.code
-        self._changed()
+        except Exception:  # ours: the vehicle is not left waiting for it
+            session.outlet.refusal = "FAILED"
+            raise
+        finally:
+            self._changed()
 
     def _request_certificate(self, session: _Session, wanted: v2g.CertificateWanted) -> None:
         source = self._setup.contract_source
@@ -264,8 +268,13 @@ class SeccService:
         self._spawn(self._fetch(session, request), "certificate")
 
     async def _fetch(self, session: _Session, request: CertificateRequest) -> None:
-        session.outlet.certificate_answer = await request.answer()
-        session.connection.changed()
+        try:
+            session.outlet.certificate_answer = await request.answer()
+        except Exception:  # ours: the vehicle is not left waiting for it
+            session.outlet.certificate_answer = CertificateAnswer()
+            raise
+        finally:
+            session.connection.changed()
 
     def _pace_receipts(self, session: _Session) -> None:
         """Have a reading signed when the vehicle is to sign one."""

@@ -84,7 +84,11 @@ class Bench:
         talks: bool = True,
         policy: Policy | None = None,
         vehicle: VehicleSettings | None = None,
+        controller: dict[str, Any] | None = None,
+        cards: LocalList | None = None,
+        offered_a: float = 16.0,
     ) -> None:
+        """secc, evcc, controller: arguments beside the usual ones. cards: the local list."""
         self.clock = clock
         self.folder = folder
         self.dc = dc
@@ -96,6 +100,8 @@ class Bench:
         self.point = self.plant.point("c1")
         self.signer = KeySigner()
         self.backend = ListBackend()
+        self.arguments = controller or {}
+        self.cards = cards or LocalList([ListEntry(token=CARD), ListEntry(token=IdToken(EMAID, IdType.EMAID))])
         random = clock.fork_random("secc").randbytes
         protocols = ("iso2", "din") if dc else ("iso2",)
         setup = SeccSetup(link=STATION, protocols=protocols, dc=self.outlet.dc, random=random)
@@ -104,7 +110,7 @@ class Bench:
             meter=PlantMeter(clock, self.point),
             point_id="DE*PLB*E0001",
             current_type="DC" if dc else "AC",
-            offered_a=125.0 if dc else 16.0,
+            offered_a=125.0 if dc else offered_a,
             max_power_kw=Decimal(60),
             policy=policy or Policy(sample_s=60.0),
             secc=replace(setup, **(secc or {})),
@@ -119,9 +125,16 @@ class Bench:
         journal = await Journal.open(self.folder / "journal.db", self.signer, self.clock)
         forwarder = Forwarder(journal, {"cpo": self.backend}, self.clock, random=self.clock.fork_random("forwarder"))
         identity = GatewayIdentity(identification="plugbench", serial="GW1", version="0.1", boot_id=self.clock.boot_id)
-        cards = LocalList([ListEntry(token=CARD), ListEntry(token=IdToken(EMAID, IdType.EMAID))])
+        self.journal = journal
         self.controller = Controller(
-            identity, [self.setup], journal, forwarder, cards, self.clock, tracer=self.trace.append
+            identity,
+            [self.setup],
+            journal,
+            forwarder,
+            self.cards,
+            self.clock,
+            tracer=self.trace.append,
+            **self.arguments,
         )
         await self.controller.start()
         self.secc = self.controller.seccs["c1"]
