@@ -16,7 +16,7 @@ from v2g.session.dc_vehicle import DcVehicle, within_limits
 from v2g.session.events import ContractInstalled, Tolerated
 from v2g.session.state_table import OK
 from v2g.session.vehicle_side import ContractCredentials, ProvisioningCredentials
-from v2g.signature_suites import ISO2_SUITES, Sign, signer
+from v2g.signature_suites import ISO2_SUITES, P256, Sign, signer
 from v2g.xmldsig import SignatureError, verify_message
 
 if TYPE_CHECKING:
@@ -127,8 +127,10 @@ class Iso2Contract(DcVehicle):
             raise PeerError(f"the new contract is for {emaid!r}, its certificate for {common_name(leaf)!r}", emaid)
         if at is not None and at > leaf.not_valid_after:
             raise PeerError(f"the new contract {emaid} expired {leaf.not_valid_after:%Y-%m-%d %H:%M:%S}")
-        sealed = SealedKey(answer.ContractSignatureEncryptedPrivateKey.value, answer.DHpublickey.value)
         owner: Any = public_key(leaf)
+        if not P256.fits(owner):
+            raise PeerError(f"the certificate of the new contract {emaid} has no key on secp256r1", leaf.dump())
+        sealed = SealedKey(answer.ContractSignatureEncryptedPrivateKey.value, answer.DHpublickey.value)
         update = self.evcc.state == "CertificateUpdateReq"
         key: Any = open_key(ISO2, sealed, self._old_key() if update else self._provisioning().agree, owner)
         self.contract = ContractCredentials(emaid, certificates, signer(key), agreement(key))

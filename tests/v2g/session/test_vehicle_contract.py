@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.v2g.session.pair import FIRST_SESSION, AutoStation, Pair
 from tests.v2g.session.pki import EMAID, OTHER_EMAID, Pki, make_pki
@@ -183,3 +187,43 @@ def test_no_receipt_for_a_reading_that_cannot_be(second: MeterReport, text: str)
 def test_a_reading_that_is_left_out_breaks_nothing() -> None:
     pair = metered(METER, replace(METER, reading=None), METER, receipt=False)
     assert pair.found(Tolerated, "vehicle") == []
+
+
+# whatever a provisioning service signs
+
+
+@cache
+def leaves() -> list[bytes]:
+    pki = make_pki()
+    others = [
+        Issued(OTHER_EMAID, "MO", "contract", pki.mo_sub_2, curve=curve).der for curve in (ec.SECP521R1(), "ed448")
+    ]
+    good = pki.new_contract.der
+    return [good, pki.contract.der, *others, good[:300], good[:-1], b"", b"\x30\x00", bytes(200)]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.sampled_from(leaves()),
+    st.one_of(st.none(), st.binary(max_size=48), st.binary(min_size=48, max_size=48)),
+    st.one_of(st.none(), st.binary(max_size=65), st.binary(min_size=64, max_size=64).map(lambda one: b"\4" + one)),
+    st.booleans(),
+)
+def test_an_answer_is_installed_whole_or_ends_the_session(
+    leaf: bytes, sealed: bytes | None, point: bytes | None, bare: bool
+) -> None:
+    pki = make_pki()
+    message: Any = decode("iso2", pki.installation(session=FIRST_SESSION))
+    body = message.Body.BodyElement
+    body.ContractSignatureCertChain.Certificate = leaf
+    if sealed is not None:
+        body.ContractSignatureEncryptedPrivateKey.value = sealed
+    if point is not None:
+        body.DHpublickey.value = point
+    if bare:
+        body.ContractSignatureCertChain.SubCertificates = None
+    sign_message(message, signer(pki.cps.key), P256)
+    pair = asked(pki, CertificateAnswer(encode(message)))
+    good = leaf == pki.new_contract.der and sealed is None and point is None
+    assert bool(pair.found(ContractInstalled)) == good
+    assert good or pair.ended("vehicle").outcome == "failed"
