@@ -44,6 +44,7 @@ class Refusal(StrEnum):
     REQUEST_SIGNATURE = "installation request signature"
     SESSION_ID_FORMAT = "session id format"
     SIGNER_UNKNOWN = "no CPS signer"
+    VEHICLE_KEY = "vehicle's key takes no generated contract"
     VEHICLE_NOT_PROVISIONED = "vehicle not provisioned"
     ENDPOINT_UNKNOWN = "webhook endpoint unknown"
     ENDPOINT_URL = "webhook URL"

@@ -87,13 +87,14 @@ class Unsigned:
         return SignatureType(SignedInfo=self.signed_info, SignatureValue=value)
 
 
-def prepare_message(message: Element, suite: Suite) -> Unsigned:
+def prepare_message(message: Element, suite: Suite, *, check: bool = True) -> Unsigned:
     """The signature that the standard wants on a message, for a signer that takes its time:
 
         unsigned = prepare_message(message, P256)
         message.Header.Signature = unsigned.complete(await token.sign(unsigned.octets))
 
-    Elements without Id get "id1", "id2", ... Raises LocalError when the message has nothing to sign.
+    Elements without Id get "id1", "id2", ... check: as `encode` has it.
+    Raises LocalError when the message has nothing to sign.
     """
     elements = required_elements(message)
     if not elements:
@@ -105,17 +106,17 @@ def prepare_message(message: Element, suite: Suite) -> Unsigned:
     for _, element in elements:
         if not getattr(element, "Id", None):
             element.Id = next(free)  # type: ignore[attr-defined]
-    return prepare_elements(elements, suite, schema_of(message))
+    return prepare_elements(elements, suite, schema_of(message), check=check)
 
 
-def prepare_elements(elements: Iterable[Named], suite: Suite, schema: str) -> Unsigned:
+def prepare_elements(elements: Iterable[Named], suite: Suite, schema: str, *, check: bool = True) -> Unsigned:
     """A signature over elements, each with an Id; schema: the set whose grammar they are in."""
     references = [
         ReferenceType(
             URI=f"#{_id_of(found)}",
             Transforms=TransformsType(Transform=[TransformType(Algorithm=CANONICAL_EXI)]),
             DigestMethod=DigestMethodType(Algorithm=suite.digest_method),
-            DigestValue=suite.hash(encode_fragment(schema, found.name, found.element)),
+            DigestValue=suite.hash(encode_fragment(schema, found.name, found.element, check=check)),
         )
         for found in elements
     ]

@@ -56,6 +56,7 @@ _REFUSALS = {
     Refusal.EMAID_MISMATCH: Text(400, "emaid : must be the common name of the contract certificate"),
     Refusal.KEY_ENVELOPE: Text(400, "contractSignatureEncryptedPrivateKey and dHpublickey do not have the right form."),
     Refusal.ANSWER_TOO_LARGE: Text(400, "The signed contract data are too large for charging stations."),
+    Refusal.VEHICLE_KEY: Text(400, "No contract can be generated for the key of this provisioning certificate."),
     Refusal.MO_CA: Text(502, "The MO CA did not issue a contract certificate."),
     Refusal.SIGNER_UNKNOWN: Text(400, "There is no CPS signer for the given V2G root certificate."),
     Refusal.CERTIFICATE_NOT_YET_VALID: Text(400, "The chain of %s is not valid yet."),

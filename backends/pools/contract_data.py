@@ -21,7 +21,7 @@ from ports.errors import PeerError
 from v2g.certificates import common_name, public_key
 from v2g.contract_key import ISO2 as ISO2_ENVELOPE
 from v2g.contract_key import SECP521, X448, Envelope, SealedKey, check_form
-from v2g.exi.codec import decode, encode
+from v2g.exi.codec import check, decode, encode
 from v2g.exi.element import Element
 from v2g.exi.errors import EncodeError
 from v2g.exi.generated.iso2 import types as iso2
@@ -114,9 +114,9 @@ async def sign_contract_data(
     else:
         message = _iso20_message(data, octets_of_cps, envelope)
     try:
-        unsigned = prepare_message(message, suite_for(_signing_key(cps[0])))
+        unsigned = prepare_message(message, suite_for(_signing_key(cps[0])), check=envelope is not X448)
         message.Header.Signature = unsigned.complete(await sign(unsigned.octets))
-        octets = encode(message)
+        octets = encoded(message)
     except EncodeError as error:
         raise Refused(Refusal.CONTRACT_DATA_FORMAT, str(error)[:300], field=data.field) from error
     check_size(octets, data.namespace, max_answer)
@@ -137,7 +137,7 @@ def read_signed_contract_data(
         message.Header.SessionID = NO_SESSION
         if namespace == ISO20:
             message.Header.TimeStamp = 0
-        octets = encode(message)  # complete and within all limits, or EncodeError
+        octets = encoded(message)  # complete and within all limits, or EncodeError
     except (XmlError, EncodeError, AttributeError) as error:
         raise Refused(Refusal.CONTRACT_DATA_FORMAT, str(error)[:300], received=xml[:2000]) from error
     body = answer_of(message)
@@ -169,6 +169,23 @@ def verify_signed(data: SignedContractData) -> None:
         verify_message(message, _signing_key(data.cps[0]), SUITES[data.namespace])
     except SignatureError as error:
         raise Refused(Refusal.CONTRACT_DATA_SIGNATURE, str(error)[:300]) from error
+
+
+def encoded(message: Any) -> bytes:
+    """EXI within the limits of the schema. Raises EncodeError.
+
+    One limit is not the schema's: DHPublicKey of X448 has 56 octets without filler by the text ([V2G20-2495]), where
+    the schema's type has 133. Lengths are not part of the grammar, so every decoder reads it.
+    """
+    data = getattr(message, "SignedInstallationData", None)
+    if getattr(data, "ECDHCurve", "") != "X448" or len(data.DHPublicKey or b"") != X448.dh_public_key_length:
+        return encode(message)
+    kept, data.DHPublicKey = data.DHPublicKey, bytes(SECP521.dh_public_key_length)
+    try:
+        check(message)
+    finally:
+        data.DHPublicKey = kept
+    return encode(message, check=False)
 
 
 def check_curve(leaf: Certificate, namespace: str, field: str) -> None:

@@ -9,7 +9,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-from backends.pools.contract_data import NO_SESSION, SCHEMAS, SUITES, check_references
+from backends.pools.contract_data import NO_SESSION, SCHEMAS, SUITES, check_references, encoded
 from backends.pools.editions import ISO2, ISO20
 from backends.refusals import Refusal, Refused
 from v2g.exi.codec import decode, encode
@@ -173,7 +173,7 @@ def answer(stored: bytes, namespace: str, session_id: bytes, at: int, remaining:
     if namespace == ISO20:
         message.Header.TimeStamp = at
         message.RemainingContractCertificateChains = remaining
-    return encode(message)
+    return encoded(message)
 
 
 def _with_session(stored: bytes, session_id: bytes) -> bytes:

@@ -180,7 +180,7 @@ class ProvisioningService:
         """Make a contract: key, certificate of the MO CA, signed data in the contract pool; a second time renews it.
 
         Raises Refused: identifiers, CONTRACT_ENDED, CONTRACT_PERIOD, VEHICLE_NOT_PROVISIONED,
-        CONTRACT_OF_ANOTHER_VEHICLE, SIGNER_UNKNOWN, KEY_ENVELOPE, MO_CA, contract chain; Forbidden.
+        CONTRACT_OF_ANOTHER_VEHICLE, SIGNER_UNKNOWN, MO_CA, VEHICLE_KEY, contract chain; Forbidden.
         """
         emaid, _ = normalised_emaid(order.emaid), pcid_key(order.pcid)
         require_ownership(principal, "contract.generate", emaid=emaid)
@@ -203,12 +203,17 @@ class ProvisioningService:
         """A key and a certificate of the MO CA, which is revoked when the body of the context fails.
 
         vehicle: row of the PCP. more: further keys of the vehicle (DER SubjectPublicKeyInfo). Yields the contract data
-        for the provisioning certificate, then for those. Raises Refused: MO_CA, KEY_ENVELOPE, contract chain.
+        for the provisioning certificate, then for those. Raises Refused: MO_CA, VEHICLE_KEY, contract chain.
         """
         if self._mo_ca is None:
             raise Refused(Refusal.MO_CA, "there is no MO CA here")
         envelope = ISO2_ENVELOPE if order.namespace == ISO2 else SECP521
-        recipients = (read_certificate(vehicle.certificate, "vehicle").public_key.dump(), *more)
+        provisioning = read_certificate(vehicle.certificate, "vehicle")
+        if envelope.curve is None or curve_of(provisioning) != envelope.curve.name:
+            wanted = "secp256r1" if order.namespace == ISO2 else "secp521r1"
+            text = f"it is {curve_of(provisioning)}, generated contracts are sealed for {wanted}"
+            raise Refused(Refusal.VEHICLE_KEY, text, received=vehicle.pcid)
+        recipients = (provisioning.public_key.dump(), *more)
         try:
             made = await self._keys.make(envelope, recipients, vehicle.pcid, self._mo_ca.ski_octets)
         except LocalError as error:

@@ -39,7 +39,7 @@ from v2g.exi.generated.iso2 import types as iso2
 from v2g.exi.generated.iso20_common import types as iso20
 from v2g.exi.generated.iso20_common_types import types as iso20_common
 from v2g.exi.generated.xmldsig.types import X509IssuerSerialType
-from v2g.signature_suites import P256, P521, signer
+from v2g.signature_suites import P256, PrivateKey, signer, suite_for
 from v2g.xmldsig import sign_message, verify_message
 
 URL = "http://pools.test"
@@ -68,7 +68,7 @@ class Vehicle:
 
     pcid: str
     issued: Issued
-    key: ec.EllipticCurvePrivateKey
+    key: PrivateKey
     namespace: str
 
     def request(
@@ -100,7 +100,7 @@ class Vehicle:
             MaximumContractCertificateChains=maximum,
             PrioritizedEMAIDs=iso20.EMAIDListType(EMAID=wanted) if wanted else None,
         )
-        sign_message(message, signer(self.key), P521)
+        sign_message(message, signer(self.key), suite_for(self.key))
         return encode(message)
 
     def open(self, exi: bytes, session_id: bytes = SESSION) -> tuple[str, ec.EllipticCurvePrivateKey]:
@@ -121,7 +121,8 @@ class Vehicle:
             envelope, aad = SECP521, additional_data(self.pcid, load(leaf).key_identifier)
             emaid = load(leaf).subject.native["common_name"]
         verify_message(message, public_key(load(cps)))  # type: ignore[arg-type]
-        key = open_key(envelope, sealed, agreement(self.key), public_key(load(leaf)), aad)
+        assert isinstance(self.key, ec.EllipticCurvePrivateKey)
+        key = open_key(envelope, sealed, agreement(self.key), public_key(load(leaf)), aad)  # type: ignore[arg-type]
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         return str(emaid), key
 
@@ -219,7 +220,6 @@ class Ecosystem:
         )
         key = await self.authorities.key_of(issued.stored)
         assert isinstance(key, MemoryKey)
-        assert isinstance(key.key, ec.EllipticCurvePrivateKey)
         return Vehicle(pcid, issued, key.key, namespace)
 
     async def publish(self, oem: OpcpClient, vehicle: Vehicle) -> None:
