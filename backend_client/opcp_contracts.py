@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 
-from backend_client.opcp import OpcpClient
+from backend_client.opcp import OpcpClient, OpcpError
 from ports.clock import Clock
 from ports.contracts import ContractAction, ContractAnswer
-from ports.errors import PeerError
+from ports.errors import PeerError, RigError
 from ports.trace import TraceEvent, Tracer, no_trace
 
 
@@ -32,8 +32,10 @@ class OpcpContracts:
         self._trace("opcp.request", action=action, namespace=namespace, octets=len(exi), raw=exi)
         try:
             answers = await self._client.request_contract(exi, namespace=namespace, deadline_s=deadline_s)
-        except Exception as error:
+        except (PeerError, RigError) as error:
             self._trace("opcp.refused", why=str(error), seconds=round(self._clock.monotonic() - began, 3))
+            if isinstance(error, OpcpError) and error.status == 404:  # in words, without a message for the vehicle
+                return ContractAnswer(b"", accepted=False, detail=str(error))
             raise
         if not answers:
             raise PeerError(f"{self._name}: the pool answered without any contract")

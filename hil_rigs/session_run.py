@@ -95,6 +95,7 @@ class _Run:
         link.break_as(session)
         if self._v2g is not None:
             lead_to(self._v2g, link, self._bench.controller)
+            self._v2g.forget()
             self._v2g.plan = Plan(session.pause_after_s, session.pause_s, session.renegotiate_after_s)
 
     @property

@@ -75,6 +75,11 @@ class Communication:
             if isinstance(outcome, Exception):
                 raise outcome
 
+    def forget(self) -> None:
+        """What was seen since the last plugging-in is of no interest any more; not while a session is under way."""
+        self.outcomes, self.problem, self.contract_problem = [], "", ""
+        self._failed.clear()
+
     def try_again(self) -> None:
         """Begin another session without being unplugged."""
         self._again = True
@@ -145,6 +150,8 @@ class Communication:
     def _choose(self, side: EvccSide) -> None:
         """What this session pays with. Raises RigError."""
         side.choice = choice = choose(self.setup, self.plan, self._clock.now(), failed=self.contract_problem)
+        if choice.action and not side.root_ids:
+            raise RigError(f"to {choice.action} a contract the vehicle needs V2G roots: put one into its store")
         emaid = choice.contract.emaid if choice.contract is not None else ""
         self._trace("evcc.payment", payment=choice.payment, emaid=emaid, action=choice.action, why=choice.why)
 

@@ -163,7 +163,10 @@ def _evcc(one: VehicleResource, link: Interface, folder: Path | None, private: P
         has_one = one.contract != "none"
         store.import_pki(folder, contract=has_one and not one.bad_contract)
         if has_one and one.bad_contract:  # shown all the same, where a good vehicle would not
-            contract = read_contract_files(folder / "contract.chain.pem", folder / "contract.key")
+            chain = folder / "contract.chain.pem"  # one that is its own issuer has none
+            contract = read_contract_files(
+                chain if chain.exists() else folder / "contract.pem", folder / "contract.key"
+            )
     return EvccSetup(
         link=link,
         evcc_id=bytes.fromhex(one.evcc_id.replace(":", "")),
