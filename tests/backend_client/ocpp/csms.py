@@ -95,9 +95,9 @@ class Csms:
             self._changed.clear()
             await self._changed.wait()
 
-    async def call(self, payload: Any) -> Any:
+    async def call(self, payload: Any, unique_id: str | None = None) -> Any:
         """A request of the CSMS; raises what the station answers as an error."""
-        return await self.points[-1].call(payload, suppress=False)
+        return await self.points[-1].call(payload, suppress=False, unique_id=unique_id)
 
     def noted(self) -> None:
         self._changed.set()

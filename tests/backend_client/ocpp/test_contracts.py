@@ -21,7 +21,7 @@ from backend_client.ocpp.settings import Version
 from ports.authorisation import AuthorisationRequest, AuthorisationStatus, ContractStatus
 from ports.contracts import CertificateStatus, ContractAction
 from ports.errors import PeerError, RigError
-from tests.backend_client.ocpp.conftest import Bench
+from tests.backend_client.ocpp.bench import Bench
 
 NOW = datetime(2026, 3, 1, 8, tzinfo=UTC)
 ISO2 = "urn:iso:15118:2:2013:MsgDef"

@@ -16,7 +16,7 @@ from ports.backend import Ack
 from ports.contracts import ContractAction
 from ports.errors import PeerError, RigError
 from ports.station import Availability, ChargingState, ConnectorNews
-from tests.backend_client.ocpp.conftest import Bench
+from tests.backend_client.ocpp.bench import Bench
 from tests.backend_client.ocpp.station import Maker
 
 CARD = AuthorisationRequest("c1", "DE*PLG*E1", "04A1B2C3", "ISO14443")

@@ -17,7 +17,7 @@ from ocmf.verify import verify_record
 from ports.authorisation import AuthorisationRequest, AuthorisationStatus
 from ports.backend import Ack
 from ports.errors import PeerError, RigError
-from tests.backend_client.ocpp.conftest import Bench
+from tests.backend_client.ocpp.bench import Bench
 from tests.backend_client.ocpp.station import Maker
 
 CARD = AuthorisationRequest("c1", "DE*PLG*E1", "04A1B2C3", "ISO14443")

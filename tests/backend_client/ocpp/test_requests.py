@@ -23,7 +23,7 @@ from ocmf.payload import User
 from ocmf.terms import IdType, Tx
 from ports.errors import RigError
 from ports.station import Availability, ChargingState, ConnectorNews, RemoteAnswer
-from tests.backend_client.ocpp.conftest import Bench
+from tests.backend_client.ocpp.bench import Bench
 from tests.backend_client.ocpp.csms import Csms
 from tests.backend_client.ocpp.station import Maker
 from tests.tls import tls_pem

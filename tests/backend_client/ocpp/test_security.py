@@ -17,7 +17,7 @@ from backend_client.ocpp.settings import OcppSettings, Version
 from ocmf.terms import Tx
 from ports.authorisation import AuthorisationRequest
 from ports.errors import LocalError
-from tests.backend_client.ocpp.conftest import Bench
+from tests.backend_client.ocpp.bench import Bench
 from tests.backend_client.ocpp.csms import QUIET
 from tests.backend_client.ocpp.station import Maker
 from tests.tls import tls_contexts, tls_files
