@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # imported where they are used: the command has to start fast
     from hil_rigs.evidence.manifest import Manifest
     from hil_rigs.evidence.rerun import Difference
     from hil_rigs.evidence.seal import Sealed
+    from hil_rigs.evidence.source import Source
     from hil_rigs.rig_file import RigFile
 
 REPRODUCED, DIFFERENT = 0, 1
@@ -39,10 +40,9 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 
 def replay(args: argparse.Namespace) -> int:
     """Run again and compare; 0 reproduced, 1 different."""
-    from hil_rigs.evidence.rerun import compare, run_into
-    from hil_rigs.evidence.source import open_source, whole
+    from hil_rigs.evidence.rerun import compare
+    from hil_rigs.evidence.source import open_source
     from hil_rigs.evidence.verify import check_evidence
-    from hil_rigs.rig_file import MAX_OCTETS
     from hil_rigs.run_folder import make_folder
     from ports.errors import RigError
 
@@ -52,34 +52,61 @@ def replay(args: argparse.Namespace) -> int:
         raise RigError("\n".join(("this evidence does not hold:", *checked.problems)))
     with ExitStack() as stack:
         source = stack.enter_context(open_source(args.evidence))
-        octets = whole(source, "rig.yaml", MAX_OCTETS)
-        rig_file = _rig(octets, manifest, args)
-        folder = make_folder(args.out or Path(stack.enter_context(TemporaryDirectory(prefix="plugbench-replay-"))))
-        started = datetime.now().astimezone()  # says when, in the manifest: no protocol time
-        outcome, sealed = run_into(rig_file, octets, folder, started, [], lambda _: None)
+        place = Path(stack.enter_context(TemporaryDirectory(prefix="plugbench-replay-")))
+        folder = make_folder(args.out or place / "run")
+        again = _run_scenario if manifest.scenario else _run_rig
+        verdict, sealed = again(source, manifest, args, place, folder)
         difference = compare(source, folder, repeats=sealed.repeats)
-        verdict = outcome.result.verdict
     _show(args, manifest, verdict, sealed, difference)
     return REPRODUCED if difference is None and verdict == manifest.verdict else DIFFERENT
 
 
-def _rig(octets: bytes, manifest: Manifest, args: argparse.Namespace) -> RigFile:
+def _run_rig(
+    source: Source, manifest: Manifest, args: argparse.Namespace, _place: Path, folder: Path
+) -> tuple[str, Sealed]:
     """The rig file of the evidence, with the seed of the run. Raises RigError: it must not or cannot run here."""
     from msgspec import structs
 
+    from hil_rigs.evidence.contents import RIG
+    from hil_rigs.evidence.rerun import run_into
+    from hil_rigs.evidence.source import whole
+    from hil_rigs.rig_file import MAX_OCTETS, rig_of_text
+
+    octets = whole(source, RIG, MAX_OCTETS)
+    rig_file = rig_of_text(args.place / RIG, octets.decode("utf-8-sig"))
+    rig_file = replace(rig_file, rig=structs.replace(rig_file.rig, seed=manifest.seed))
+    _check(rig_file, args)
+    outcome, sealed = run_into(rig_file, octets, folder, _now(), [], lambda _: None)
+    return outcome.result.verdict, sealed
+
+
+def _run_scenario(
+    source: Source, manifest: Manifest, args: argparse.Namespace, place: Path, folder: Path
+) -> tuple[str, Sealed]:
+    """The scenario of the evidence. Raises RigError: it must not or cannot run here."""
+    from hil_rigs.evidence.of_scenario import scenario_of
+    from hil_rigs.evidence.rerun import run_scenario_into
+
+    file, defect = scenario_of(source, manifest, place / "scenario")
+    _check(file.rig, args)
+    return run_scenario_into(file, defect, manifest.seed, folder, _now())
+
+
+def _now() -> datetime:
+    return datetime.now().astimezone()  # says when, in the manifest: no protocol time
+
+
+def _check(rig_file: RigFile, args: argparse.Namespace) -> None:
+    """Nothing real is started unasked, and all that is needed is there. Raises RigError."""
     from hil_rigs.reality import Where, describe
-    from hil_rigs.rig_file import rig_of_text
     from hil_rigs.surroundings import surroundings
     from ports.errors import RigError
 
-    rig_file = rig_of_text(args.place / "rig.yaml", octets.decode("utf-8-sig"))
-    rig_file = replace(rig_file, rig=structs.replace(rig_file.rig, seed=manifest.seed))
     outside = [f"{one.name} ({one.why})" for one in describe(rig_file.rig)[1:] if one.where != Where.VIRTUAL]
     if outside and not args.real:
         raise RigError(f"not simulated: {', '.join(outside)}; --real runs it with them")
     if problems := surroundings(rig_file):
         raise RigError("\n".join(str(problem) for problem in problems))
-    return rig_file
 
 
 def _show(

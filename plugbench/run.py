@@ -42,13 +42,11 @@ def run(args: argparse.Namespace) -> int:
         from plugbench.scenario import run_scenarios
 
         return run_scenarios(args)
-    from hil_rigs.evidence.finish import finish
+    from hil_rigs.evidence.rerun import run_into
     from hil_rigs.reality import description_table
     from hil_rigs.rig_file import load_rig
-    from hil_rigs.run import run_rig
-    from hil_rigs.run_folder import make_folder, write_records, write_report
+    from hil_rigs.run_folder import make_folder
     from hil_rigs.surroundings import surroundings
-    from hil_rigs.trace_file import TraceFile
     from ports.errors import RigError
 
     rig_file = load_rig(args.rig)
@@ -58,12 +56,8 @@ def run(args: argparse.Namespace) -> int:
     folder = make_folder(args.out or Path("runs") / f"{rig_file.rig.rig}-{stamp:%Y%m%d-%H%M%S-%f}")
     show = _JsonLines() if args.json else _Screen()
     show.begin(rig_file.rig.rig, description_table(rig_file.rig))
-    with TraceFile(folder / "events.jsonl", [show.event]) as tracer:
-        outcome = run_rig(rig_file, folder, tracer, show.say)
-    (folder / "rig.yaml").write_bytes(args.rig.read_bytes())
-    write_records(folder, outcome.records, outcome.public_key)
-    write_report(folder, outcome.result)
-    show.sealed(finish(folder, outcome, stamp))
+    outcome, sealed = run_into(rig_file, args.rig.read_bytes(), folder, stamp, [show.event], show.say)
+    show.sealed(sealed)
     show.end(outcome, folder)
     return CODES[outcome.result.verdict]
 

@@ -13,11 +13,12 @@ from ports.errors import RigError
 ARCHIVE = "evidence.zip"
 INDEX = "records/index.json"
 ASSERTIONS = "assertions.json"
+RIG, SCENARIO = "rig.yaml", "scenario.yaml"
 REPORT, REPORT_DATA = "report.html", "report.json"
 
 ROLES = (
-    ("rig.yaml", "rig file"),
-    ("scenario.yaml", "scenario"),
+    (RIG, "rig file"),
+    (SCENARIO, "scenario"),
     (EVENTS, "events"),
     (REPORT, "report for people"),
     ("report.md", "report for people"),

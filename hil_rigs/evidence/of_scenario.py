@@ -1,26 +1,32 @@
-"""The end of a scenario: what it left becomes evidence."""
+"""Scenarios and evidence: what one left becomes evidence, and evidence says what to run again."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
 from hil_rigs.evidence.assertions import Assertion
-from hil_rigs.evidence.contents import REPORT_DATA
+from hil_rigs.evidence.contents import REPORT_DATA, RIG, SCENARIO
 from hil_rigs.evidence.event_hash import EVENTS, MAX_LINE, Event, decode_event
 from hil_rigs.evidence.finish import complete
+from hil_rigs.evidence.manifest import Manifest
 from hil_rigs.evidence.records import KEY_FILE, check_records, read_key
 from hil_rigs.evidence.seal import Sealed
-from hil_rigs.evidence.source import FolderSource, lines_of
+from hil_rigs.evidence.source import FolderSource, Source, lines_of, whole
 from hil_rigs.reality import Where, describe
+from hil_rigs.rig_file import MAX_OCTETS
 from hil_rigs.run import RunResult
 from hil_rigs.run_folder import write_report
-from hil_rigs.scenario.scenario_file import ScenarioFile
+from hil_rigs.scenario.format import Defect
+from hil_rigs.scenario.scenario_file import ScenarioFile, load_scenarios
 from hil_rigs.scenario.scenario_run import ScenarioResult
+from hil_rigs.yaml_nodes import MappingNode, ScalarNode, YamlError, compose
 from ocmf.container import Record, parse
 from ports.backend import SignedRecord
+from ports.errors import RigError
 
 
 def finish_scenario(folder: Path, file: ScenarioFile, result: ScenarioResult, started: datetime) -> Sealed:
@@ -28,8 +34,8 @@ def finish_scenario(folder: Path, file: ScenarioFile, result: ScenarioResult, st
 
     started: civil time of the machine at the beginning. Raises RigError.
     """
-    (folder / "scenario.yaml").write_bytes(file.path.read_bytes())
-    (folder / "rig.yaml").write_bytes(file.scenario.rig.read_bytes())
+    (folder / SCENARIO).write_bytes(file.path.read_bytes())
+    (folder / RIG).write_bytes(file.scenario.rig.read_bytes())
     signer, is_hsm, records = _from_events(folder)
     resources = describe(file.rig.rig)
     run = RunResult(
@@ -62,6 +68,45 @@ def finish_scenario(folder: Path, file: ScenarioFile, result: ScenarioResult, st
         for one in result.judged
     ]
     return complete(folder, run, records, started, assertions=assertions, scenario=file.name, defect=result.defect)
+
+
+def scenario_of(source: Source, manifest: Manifest, place: Path) -> tuple[ScenarioFile, Defect | None]:
+    """The scenario of evidence, with its variant and its defect. place: an empty folder for its files.
+
+    Raises RigError, ScenarioError: it cannot be read here.
+    """
+    octets = whole(source, SCENARIO, MAX_OCTETS)
+    rig = _rig_named(octets)
+    folder = place.joinpath(*(str(number) for number in range(len(rig.parts))))  # deep enough for every ".." in it
+    folder.mkdir(parents=True)
+    target = Path(os.path.normpath(folder / rig))
+    if not target.is_relative_to(place) or rig.name == SCENARIO:
+        raise RigError(f"{SCENARIO}: the rig {rig} is not beside the scenario")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(whole(source, RIG, MAX_OCTETS))
+        (folder / SCENARIO).write_bytes(octets)
+    except OSError as error:
+        raise RigError(f"{SCENARIO}: the rig {rig} cannot be put there: {error.strerror}") from None
+    file = next((one for one in load_scenarios(folder / SCENARIO) if one.name == manifest.scenario), None)
+    if file is None:
+        raise RigError(f"{SCENARIO}: there is no scenario {manifest.scenario!r} in it")
+    defect = next((one for one in file.scenario.defects if one.seed == manifest.defect), None)
+    if manifest.defect and defect is None:
+        raise RigError(f"{SCENARIO}: there is no defect {manifest.defect!r} in it")
+    return file, defect
+
+
+def _rig_named(octets: bytes) -> Path:
+    """What the scenario says under `rig`."""
+    try:
+        root = compose(octets.decode("utf-8-sig"))
+    except (YamlError, UnicodeDecodeError) as error:
+        raise RigError(f"{SCENARIO}: {error}") from None
+    for key, value in root.value if isinstance(root, MappingNode) else ():
+        if key.value == "rig" and isinstance(value, ScalarNode) and value.value:
+            return Path(value.value)
+    raise RigError(f"{SCENARIO}: names no rig")
 
 
 def _from_events(folder: Path) -> tuple[str, bool, list[SignedRecord]]:

@@ -9,13 +9,18 @@ from datetime import datetime
 from itertools import zip_longest
 from pathlib import Path
 
+from hil_rigs.evidence.contents import RIG
 from hil_rigs.evidence.event_hash import EVENTS, MAX_LINE, Event, canonical, decode_event
 from hil_rigs.evidence.finish import finish
+from hil_rigs.evidence.of_scenario import finish_scenario
 from hil_rigs.evidence.seal import Sealed
 from hil_rigs.evidence.source import FolderSource, Source, lines_of
 from hil_rigs.rig_file import RigFile
 from hil_rigs.run import RunOutcome, run_rig
 from hil_rigs.run_folder import write_records, write_report
+from hil_rigs.scenario.format import Defect
+from hil_rigs.scenario.scenario_file import ScenarioFile
+from hil_rigs.scenario.scenario_run import run_scenario
 from hil_rigs.trace_file import TraceFile
 from ports.trace import TraceEvent
 
@@ -57,10 +62,19 @@ def run_into(
     """
     with TraceFile(folder / EVENTS, listeners) as tracer:
         outcome = run_rig(rig_file, folder, tracer, say)
-    (folder / "rig.yaml").write_bytes(octets)
+    (folder / RIG).write_bytes(octets)
     write_records(folder, outcome.records, outcome.public_key)
     write_report(folder, outcome.result)
     return outcome, finish(folder, outcome, started)
+
+
+def run_scenario_into(
+    file: ScenarioFile, defect: Defect | None, seed: int, folder: Path, started: datetime
+) -> tuple[str, Sealed]:
+    """Run a scenario and leave its evidence; its verdict, and what was sealed. Raises RigError."""
+    with TraceFile(folder / EVENTS) as tracer:
+        result = run_scenario(file, folder, tracer, lambda _: None, defect=defect, seed=seed)
+    return str(result.verdict), finish_scenario(folder, file, result, started)
 
 
 def events_of(source: Source) -> Iterator[Event]:

@@ -91,6 +91,23 @@ def test_the_first_difference_is_shown(archive: Path, capsys: pytest.CaptureFixt
     assert '"state":"C"' in said.split("again     ")[1]
 
 
+def test_a_scenario_is_reproduced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "rig.yaml").write_text(RIG, encoding="utf-8")
+    (tmp_path / "scenario.yaml").write_text(
+        "scenario: one\nrig: rig.yaml\nmatrix: {s: [5]}\n"
+        'when: [{do: plug}, {do: card, id: 04A1B2C3}, {do: wait, time: "${s} s"}]\n'
+        "then: [{never: wire.power contactor closed=true}]\n",
+        encoding="utf-8",
+    )
+    assert main(["run", str(tmp_path / "scenario.yaml"), "--out", str(tmp_path / "run")]) == 1
+    capsys.readouterr()
+    for folder in sorted((tmp_path / "run").iterdir()):
+        assert main(["replay", str(folder / "evidence.zip"), "--json"]) == 0
+        row = json.loads(capsys.readouterr().out)
+        assert row["reproduced"]
+        assert row["verdict"] == {"recorded": "fail", "again": "fail"}
+
+
 def test_evidence_that_does_not_hold_is_not_replayed(archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (archive.parent / "rig.yaml").write_text("rig: other")
     assert main(["replay", str(archive.parent)]) == 2

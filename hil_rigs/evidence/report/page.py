@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hil_rigs.evidence.assertions import Assertion
@@ -132,24 +132,22 @@ def _assertions(assertions: Sequence[Assertion]) -> Markup:
         ("claim", *words),
         ((claim, *(sum(one.verdict == word for one in own) or "" for word in words)) for claim, own in claims.items()),
     )
-    details = table(
-        ("id", "claim", "conformance", "channel", "verdict", "expected", "observed", "real", "at"),
-        (
-            (
-                one.id,
-                one.claim,
-                " ".join(one.ids),
-                one.channel,
-                verdict(one.verdict),
-                one.expected,
-                one.observed,
-                " ".join(one.real) or "all virtual",
-                element("code", one.place),
-            )
-            for one in assertions
-        ),
-    )
+    columns = [(name, show) for name, show in _COLUMNS.items() if any(show(one) for one in assertions)]
+    details = table((name for name, _ in columns), ([show(one) for _, show in columns] for one in assertions))
     return _section("Assertions", summary, details)
+
+
+_COLUMNS: Mapping[str, Callable[[Assertion], object]] = {  # those with nothing in them are left out
+    "id": lambda one: one.id,
+    "claim": lambda one: one.claim,
+    "conformance": lambda one: ", ".join(one.ids),
+    "channel": lambda one: one.channel,
+    "verdict": lambda one: verdict(one.verdict),
+    "expected": lambda one: one.expected,
+    "observed": lambda one: one.observed,
+    "real": lambda one: " ".join(one.real),
+    "where": lambda one: element("code", one.place),
+}
 
 
 def _signatures(story: Story) -> Markup:

@@ -18,10 +18,11 @@ h1 .verdict { font-size: 18px; padding: 2px 12px; border-radius: 4px; margin-lef
 table { border-collapse: collapse; width: 100%; margin: 6px 0; font-size: 13px; }
 th, td {
   text-align: left; vertical-align: top; padding: 3px 8px; border-bottom: 1px solid #e4e8ec;
-  overflow-wrap: anywhere;
+  overflow-wrap: break-word;
 }
 th { background: #f4f6f8; font-weight: 600; }
-code, .mono { font-family: "DejaVu Sans Mono", Consolas, monospace; font-size: 12px; overflow-wrap: anywhere; }
+code, .mono { font-family: "DejaVu Sans Mono", Consolas, monospace; font-size: 12px; overflow-wrap: break-word; }
+details td { overflow-wrap: anywhere; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 16px; margin: 8px 0; }
 dt { color: #57606a; }
 dd { margin: 0; overflow-wrap: anywhere; }

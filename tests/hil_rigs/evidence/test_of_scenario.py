@@ -1,13 +1,16 @@
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from hil_rigs.evidence.of_scenario import finish_scenario
+from hil_rigs.evidence.of_scenario import finish_scenario, scenario_of
 from hil_rigs.evidence.seal import Sealed
+from hil_rigs.evidence.source import open_source
 from hil_rigs.evidence.verify import check_evidence
 from hil_rigs.scenario.scenario_file import load_scenarios
 from hil_rigs.scenario.scenario_run import run_scenario
 from hil_rigs.trace_file import TraceFile
+from ports.errors import RigError
 from tests.hil_rigs.evidence.conftest import SMALL, STARTED
 
 SCENARIO = """\
@@ -26,8 +29,8 @@ then:
 """
 
 
-def sealed(place: Path, scenario: str = SCENARIO, rig: str = SMALL) -> Sealed:
-    (place / "rig.yaml").write_text(rig, encoding="utf-8")
+def sealed(place: Path, scenario: str = SCENARIO, rig: str = SMALL, base: Path | None = None) -> Sealed:
+    (base or place / "rig.yaml").write_text(rig, encoding="utf-8")
     (place / "scenario.yaml").write_text(scenario, encoding="utf-8")
     [file] = load_scenarios(place / "scenario.yaml")
     folder = place / "run"
@@ -62,3 +65,30 @@ def test_a_rig_that_does_not_come_up_is_evidence_too(tmp_path: Path) -> None:
     broken = SMALL.replace("{kind: file_key, curve", "{kind: file_key, file: /proc/none/key.pem, curve")
     archive = sealed(tmp_path, rig=broken).archive
     assert check_evidence(archive).require().verdict == "error"
+
+
+def test_evidence_says_what_to_run_again(tmp_path: Path) -> None:
+    place = tmp_path / "deep/er"
+    (place / "rigs").mkdir(parents=True)
+    (tmp_path / "deep/rigs").mkdir()
+    archive = sealed(place, SCENARIO.replace("rig.yaml", "../rigs/base.yaml"), base=place / "../rigs/base.yaml").archive
+    manifest = check_evidence(archive).require().manifest
+    assert manifest is not None
+    with open_source(archive) as source:
+        file, defect = scenario_of(source, manifest, tmp_path / "again")
+    assert (file.name, file.rig.rig.rig, defect) == ("small", "small", None)
+
+
+@pytest.mark.parametrize(
+    "rig", ["../../../../../../x.yaml", "/etc/x.yaml", "scenario.yaml", "a/../../x.yaml/..", "a/b"]
+)
+def test_a_rig_is_written_inside_or_not_at_all(tmp_path: Path, rig: str) -> None:
+    archive = sealed(tmp_path).archive
+    manifest = check_evidence(archive).require().manifest
+    assert manifest is not None
+    (archive.parent / "scenario.yaml").write_text(SCENARIO.replace("rig.yaml", rig), encoding="utf-8")
+    before = {path for path in tmp_path.rglob("*") if "again" not in path.parts}
+    with suppress(RigError), open_source(archive.parent) as source:
+        scenario_of(source, manifest, tmp_path / "again")
+    assert {path for path in tmp_path.rglob("*") if "again" not in path.parts} == before
+    assert not Path("/etc/x.yaml").exists()
