@@ -28,6 +28,10 @@ class WebhookRefused(PeerError):
     """The webhook does not come from whom it should, or is not what it should be (HTTP 400)."""
 
 
+class WebhookForged(WebhookRefused):
+    """The signature is missing or wrong (HTTP 401)."""
+
+
 class Receipt(StrEnum):
     """What became of a webhook."""
 
@@ -64,7 +68,7 @@ class WebhookReceiver:
         if len(body) > MAX_BODY:
             raise WebhookRefused(f"webhook of {len(body)} octets, at most {MAX_BODY}", body[:256])
         if not signature_holds(self._secret, body, headers):
-            raise WebhookRefused("webhook signature does not hold", body[:256])
+            raise WebhookForged("webhook signature does not hold", body[:256])
         event = _event(body)
         now = self._clock.now()
         if abs(now - event.at) > timedelta(seconds=WINDOW_S):

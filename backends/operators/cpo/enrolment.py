@@ -32,16 +32,18 @@ class Enroller(Protocol):
 
 
 class PoolEnroller:
-    """V2G certificates of the pools' CPO branch, over EST."""
+    """V2G certificates of one branch of the pools' PKI, over EST."""
 
-    def __init__(self, pools: OpcpClient, edition: str = "ISO15118-2") -> None:
+    def __init__(self, pools: OpcpClient, edition: str = "ISO15118-2", ca: str = "cpo") -> None:
+        """ca: the branch, e.g. "cpo", "oem"."""
         self._pools = pools
         self._edition = edition
+        self._ca = ca
 
     async def __call__(self, request: bytes, station: str) -> tuple[bytes, ...]:  # noqa: ARG002 - of the protocol
         """The leaf and the CAs between it and its root."""
-        issued = certificates_of(await self._pools.enroll("cpo", request, edition=self._edition))
-        found = certificates_of(await self._pools.ca_certificates("cpo", edition=self._edition))
+        issued = certificates_of(await self._pools.enroll(self._ca, request, edition=self._edition))
+        found = certificates_of(await self._pools.ca_certificates(self._ca, edition=self._edition))
         authorities, chain = [load(der) for der in found], [load(issued[0])]
         while (issuer := _issuer(chain[-1], authorities)) is not None and len(chain) < MAX_LENGTH:
             chain.append(issuer)
