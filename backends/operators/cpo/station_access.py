@@ -10,6 +10,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Mapping
+from functools import cached_property
 from urllib.parse import unquote
 
 from backends.operators.cpo.settings import SecurityProfile, StationAccount
@@ -49,9 +50,13 @@ class StationAccess:
         self._book = book
         self._clock = clock
         self._strangers = strangers
-        self._decoy = hash_secret(secrets.token_hex(16))  # an unknown station takes as long as a wrong password
         self._remember = secrets.token_bytes(32)
         self._proven: dict[str, bytes] = {}  # keyed hashes: the slow one is asked once per password
+
+    @cached_property
+    def _decoy(self) -> str:
+        """Of nobody: an unknown station takes as long as a wrong password."""
+        return hash_secret(secrets.token_hex(16))
 
     def account(self, identity: str) -> StationAccount:
         """Of a station; a stranger's has nothing but its identity."""
