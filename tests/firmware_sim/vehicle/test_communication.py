@@ -114,9 +114,9 @@ class Cable:
             await self.clock.sleep(0.1)
         await self.outlet.charger.set_contactor(on)
 
-    async def session(self) -> None:
+    async def session(self, seconds: float = 5) -> None:
         """Plug in, let the vehicle do what it does, unplug."""
-        self.vehicle.want(Seconds(5))
+        self.vehicle.want(Seconds(seconds))
         self.vehicle.plug_in(self.outlet)
         await self.outlet.charger.offer_duty(5)
         async with asyncio.timeout(300):
@@ -262,6 +262,26 @@ def test_what_cannot_be_is_said_before_the_session(tmp_path: Path, evcc: dict[st
             raise AssertionError(cable.evcc.problem)
 
     at_cable(main, tmp_path, store=store(provisioned=False), **evcc)
+
+
+def test_a_request_for_a_contract_names_roots(tmp_path: Path) -> None:
+    async def main(cable: Cable) -> None:
+        cable.evcc.setup = replace(cable.evcc.setup, store=store(), tls=VehicleTls((), trust_any=True))
+        await cable.session()
+        assert cable.evcc.problem == "to install a contract the vehicle needs V2G roots: put one into its store"
+
+    at_cable(main, tmp_path)
+
+
+def test_a_contract_installed_before_a_pause_pays_after_it(tmp_path: Path) -> None:
+    async def main(cable: Cable) -> None:
+        cable.evcc.plan = Plan(pause_after_s=2.0, pause_s=10.0)
+        await cable.session(60)
+        assert cable.outcomes == ["paused", "terminated"]
+        assert [one.action for one in cable.asked] == ["install"]
+        assert cable.payments == [(CONTRACT, OTHER_EMAID)] * 2
+
+    at_cable(main, tmp_path, store=store())
 
 
 def test_without_any_certificate_it_pays_at_the_station(tmp_path: Path) -> None:
