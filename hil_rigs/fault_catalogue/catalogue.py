@@ -52,7 +52,7 @@ def inject(
         nonlocal done
         if not done:
             done = True
-            undo()
             bench.say("fault.over", name, injection)
+            undo()
 
     return once

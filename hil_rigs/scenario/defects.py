@@ -6,14 +6,19 @@ stand: with a defect, the device itself is wrong. Any fault of the catalogue can
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from firmware_sim.agenda import S
+from firmware_sim.pilot import PilotLevels
 from gateway.journal_entry import Entry
 from hil_rigs.fault_catalogue import catalogue
 from hil_rigs.fault_catalogue.breakable import Breakable
 from hil_rigs.scenario.format import Defect
+from ports.errors import LocalError
 
 Values = Mapping[str, Any]
 
@@ -79,7 +84,75 @@ def _stuck_driver(bench: Breakable, _values: Values) -> None:
         replace(connector, "reader", read=stuck)
 
 
+# what a board can be blind to, and the method of its machine that hears of it
+_SENSES = {
+    "residual": "residual_trip",
+    "heat": "temperature",
+    "proximity": "proximity",
+    "over_current": "current",
+    "supply": "supply",
+    "earth": "earth",
+}
+
+
+def _blind_board(bench: Breakable, values: Values) -> None:
+    sense = str(values.get("to", ""))
+    if sense not in _SENSES:
+        raise LocalError(f"board.blind: to is {sense!r}, not one of {', '.join(_SENSES)}")
+    for connector in bench.bench.plant.connectors.values():
+        replace(connector.charger.board, "machine", **{_SENSES[sense]: lambda *_arguments: []})
+
+
+def _any_diode(bench: Breakable, _values: Values) -> None:
+    for connector in bench.bench.plant.connectors.values():
+        machine = connector.charger.board.machine
+
+        def levels(at: int, measured: PilotLevels, machine: Any = machine) -> Any:
+            return machine.levels(at, PilotLevels(measured.high, -12.0))
+
+        replace(connector.charger.board, "machine", levels=levels)
+
+
+def _no_self_test(bench: Breakable, _values: Values) -> None:
+    for connector in bench.bench.plant.connectors.values():
+        machine = connector.charger.board.machine
+
+        def command(at: int, closed: bool, number: int, machine: Any = machine) -> Any:
+            machine.residual_device_ok = True
+            return machine.command_contactor(at, closed, number)
+
+        replace(connector.charger.board, "machine", command_contactor=command)
+
+
+def _ventilation(ventilated: bool, bench: Breakable, _values: Values) -> None:
+    for connector in bench.bench.plant.connectors.values():
+        machine = connector.charger.board.machine
+        machine.settings = dataclasses.replace(machine.settings, ventilated=ventilated)
+    for one in bench.bench.controller.by_name.values():
+        one.machine.ventilated = ventilated
+
+
+def _slow_pilot(bench: Breakable, values: Values) -> None:
+    """with: seconds."""
+    delay_s = float(values.get("seconds", 0.5))
+    for connector in bench.bench.plant.connectors.values():
+        board, agenda = connector.charger.board, bench.bench.plant.agenda
+        machine = board.machine
+
+        def levels(at: int, measured: PilotLevels, machine: Any = machine, board: Any = board) -> Any:
+            agenda.at(at + round(delay_s * S), lambda: board.run(machine.levels(agenda.now(), measured)))
+            return []
+
+        replace(board, "machine", levels=levels)
+
+
 DEFECTS: Mapping[str, Seed] = {
+    "board.blind": Seed(f"the board does not sense one thing (to: {', '.join(_SENSES)})", _blind_board),
+    "board.any_diode": Seed("the board never looks at the negative half of the pilot", _any_diode),
+    "board.skips_self_test": Seed("the board takes its residual current device for sound", _no_self_test),
+    "board.always_ventilated": Seed("ventilation is taken for granted", partial(_ventilation, True)),
+    "board.never_ventilated": Seed("there is ventilation, and nobody knows", partial(_ventilation, False)),
+    "board.slow_pilot": Seed("the board sees the pilot late (seconds)", _slow_pilot),
     "journal.loses_page": Seed("the store loses a record", _without_page),
     "gateway.deaf_to_pilot": Seed("the gateway does not act on the pilot while it charges", _deaf_to_pilot),
     "meter.stuck_driver": Seed("the driver hands out its first reading again and again", _stuck_driver),
