@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "rig": "check a rig file, say what is real and what is simulated",
     "faults": "list what a scenario can break on purpose",
     "meter": "read a meter, simulate one, find its settings",
+    "reader": "show the cards that come to a reader, list readers",
     "hsm": "make and list token keys, sign, show the public key",
     "verify": "check signed records: .ocmf, SAFE XML, a run's folder",
     "evidence": "check again what a run left: hashes, signatures, pages, verdict",
