@@ -34,7 +34,7 @@ class KeySigner:
         if self.away:
             raise RigError("token gw is away")
         public = self.private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        return SignerIdentity("gw", "secp256r1", public, False, "test key")
+        return SignerIdentity("gw", self.private.curve.name, public, False, "test key")
 
     async def sign(self, message: bytes) -> bytes:
         if self.away:

@@ -11,6 +11,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from firmware_sim.charger.settings import ChargerSettings
 from firmware_sim.circuit import Circuit, MeasuringPoint
 from firmware_sim.vehicle.communication import Communication
@@ -86,7 +88,7 @@ class Bench:
         vehicle: VehicleSettings | None = None,
         controller: dict[str, Any] | None = None,
         cards: LocalList | None = None,
-        offered_a: float = 16.0,
+        signer_curve: ec.EllipticCurve | None = None,
     ) -> None:
         """secc, evcc, controller: arguments beside the usual ones. cards: the local list."""
         self.clock = clock
@@ -98,7 +100,7 @@ class Bench:
         self.outlet = self.plant.add_connector("c1", settings, dc=RATING if dc else None)
         self.vehicle = self.plant.add_vehicle("ev", vehicle or VehicleSettings(max_a=16))
         self.point = self.plant.point("c1")
-        self.signer = KeySigner()
+        self.signer = KeySigner(None if signer_curve is None else ec.generate_private_key(signer_curve))
         self.backend = ListBackend()
         self.arguments = controller or {}
         self.cards = cards or LocalList([ListEntry(token=CARD), ListEntry(token=IdToken(EMAID, IdType.EMAID))])
@@ -110,7 +112,7 @@ class Bench:
             meter=PlantMeter(clock, self.point),
             point_id="DE*PLB*E0001",
             current_type="DC" if dc else "AC",
-            offered_a=125.0 if dc else offered_a,
+            offered_a=125.0 if dc else 16.0,
             max_power_kw=Decimal(60),
             policy=policy or Policy(sample_s=60.0),
             secc=replace(setup, **(secc or {})),
