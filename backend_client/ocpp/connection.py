@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from ports.errors import PeerError, RigError
 from ports.trace import TraceEvent, Tracer
 
 MAX_WAITING_CALLS = 32  # requests of the CSMS; it may have one in flight, so more is a fault
+MAX_ANSWERED = 64  # requests whose answers are remembered, for repetitions
 _LOG = logging.getLogger("plugbench.ocpp")  # the library's own; silent unless somebody listens
 _LOG.addHandler(logging.NullHandler())
 _LOG.propagate = False
@@ -59,7 +61,7 @@ class PostponedCallError(RigError):
 class Reply:
     """A handler's answer to a request of the CSMS; `then` runs after it was sent."""
 
-    frame: Result | Refusal
+    frame: Frame
     then: Callable[[], Coroutine[Any, Any, Any]] | None = None
 
 
@@ -114,6 +116,7 @@ class Connection:
         self._turn = asyncio.Lock()
         self._pending: tuple[str, asyncio.Future[Frame | None]] | None = None
         self._requests: asyncio.Queue[Call] = asyncio.Queue(MAX_WAITING_CALLS)
+        self._answered: OrderedDict[str, tuple[Call, Frame]] = OrderedDict()
         self._after: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -192,7 +195,10 @@ class Connection:
             return
         self._trace("ocpp.received", str(text))
         if isinstance(frame, Call):
-            await self._requests.put(frame)
+            try:
+                self._requests.put_nowait(frame)
+            except asyncio.QueueFull:
+                await self._send(Refusal(frame.id, "GenericError", f"{MAX_WAITING_CALLS} requests wait already"))
         elif self._pending is not None and self._pending[0] == frame.id:
             _resolve(self._pending[1], frame)
         else:
@@ -200,7 +206,15 @@ class Connection:
 
     async def _answer_requests(self) -> None:
         while True:
-            reply = await self._on_call(await self._requests.get())
+            call = await self._requests.get()
+            before = self._answered.get(call.id)
+            if before is not None and before[0] == call:  # delivered twice: done once
+                reply = Reply(before[1])
+            else:
+                reply = await self._on_call(call)
+            self._answered[call.id] = (call, reply.frame)
+            if len(self._answered) > MAX_ANSWERED:
+                self._answered.popitem(last=False)
             with contextlib.suppress(RigError):  # the reader tells that the connection has ended
                 await self._send(reply.frame)
             if reply.then is not None:

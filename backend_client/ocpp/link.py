@@ -17,13 +17,13 @@ from backend_client.ocpp.dialect import Dialect
 from backend_client.ocpp.frames import Call, Payload
 from backend_client.ocpp.hooks import StationHooks
 from backend_client.ocpp.presence import Presence
-from backend_client.ocpp.record_facts import facts_of, rfc3339
+from backend_client.ocpp.record_facts import END, facts_of, rfc3339
 from backend_client.ocpp.report import report_pages
 from backend_client.ocpp.requests import Handler, Later, answer
 from backend_client.ocpp.requests_16 import handlers_16
 from backend_client.ocpp.requests_201 import handlers_201
 from backend_client.ocpp.settings import OcppSettings, Version
-from backend_client.ocpp.state_file import StateFile
+from backend_client.ocpp.state_file import KnownTransaction, StateFile
 from backend_client.ocpp.uplink import Uplink
 from backend_client.ocpp.v16 import Ocpp16
 from backend_client.ocpp.v201 import Ocpp201
@@ -79,6 +79,7 @@ class OcppLink:
             triggers=self._presence.triggers() | (self._signing_triggers() if hooks.make_csr is not None else {}),
         )
         self._handlers = handlers(self._desk)
+        self._variables.on_change = self._presence.wake
         self._station: Station | None = None
         self._started = False
         self._asides: set[asyncio.Task[Any]] = set()
@@ -111,6 +112,8 @@ class OcppLink:
             return
         self._started = True
         await self._state.open()
+        if self._settings.security_profile:  # without security nobody listens to its events
+            self.report_security_event("StartupOfTheDevice")
         if self._station is not None:
             self._unsubscribe = self._station.subscribe(self._presence.heard)
         self._uplink.start(self._presence, self._answer)
@@ -132,9 +135,17 @@ class OcppLink:
         facts = facts_of(record, self._station)
         await self._uplink.wait_for(self._uplink.resumed)
         await self._variables.note_meter_key(facts.connector, record.public_key)
-        welcome = await self._dialect.deliver(facts, offline=self._uplink.outages.cover(facts.value.time))
+        offline = self._uplink.outages.cover(facts.value.time)
+        try:
+            welcome = await self._dialect.deliver(facts, offline=offline)
+        except PeerError:
+            if record.context == END:
+                known = self._state.transactions.get(record.transaction_id)
+                await self._state.end(known or KnownTransaction(record.transaction_id))
+            raise
         if not welcome and self._variables.stops_on_invalid_id and self._station is not None:
             self._trace("ocpp.deauthorised", transaction=record.transaction_id)
+            await self._state.deauthorise(record.transaction_id)
             self._aside(self._station.request_stop(record.transaction_id))
         return Ack.STORED
 

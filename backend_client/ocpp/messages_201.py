@@ -45,6 +45,7 @@ END_REASONS = {
     Tx.ABORT: ("AbnormalCondition", "Other"),
     Tx.POWER_FAILURE: ("AbnormalCondition", "PowerLoss"),
 }
+DEAUTHORISED = ("Deauthorized", "DeAuthorized")
 UPDATE_TRIGGERS = {"Sample.Clock": "MeterValueClock", "Sample.Periodic": "MeterValuePeriodic"}
 CHARGING_STATES = {
     Tx.BEGIN: ChargingState.CONNECTED,
@@ -108,7 +109,8 @@ def transaction_event(
             info["remoteStartId"] = known.remote_start_id
     elif record.context == END or tx in TX_ENDS:
         event["eventType"] = "Ended"
-        event["triggerReason"], info["stoppedReason"] = END_REASONS.get(tx, END_REASONS[Tx.ABORT])
+        told = DEAUTHORISED if known.deauthorised and tx is Tx.END_REMOTE else END_REASONS.get(tx)
+        event["triggerReason"], info["stoppedReason"] = told or END_REASONS[Tx.ABORT]
     elif tx in {Tx.SUSPENDED, Tx.EXCEPTION}:
         event["triggerReason"] = "ChargingStateChanged" if tx is Tx.SUSPENDED else "AbnormalCondition"
     message: dict[str, Any] = event | {

@@ -53,6 +53,10 @@ class Presence:
         del self._security_events[:-MAX_SECURITY_EVENTS]
         self._something.set()
 
+    def wake(self) -> None:
+        """A variable has changed, such as the interval of heartbeats."""
+        self._something.set()
+
     def forget(self) -> None:
         """Boot again on the next connection."""
         self._boot_reason = "Unknown"

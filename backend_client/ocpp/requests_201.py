@@ -7,7 +7,7 @@ from typing import Any
 from backend_client.ocpp.certificate_requests import certificate_handlers
 from backend_client.ocpp.desk import Desk
 from backend_client.ocpp.frames import Payload
-from backend_client.ocpp.messages_201 import OCMF_TYPES
+from backend_client.ocpp.messages_201 import OCMF_TYPES, transaction_id
 from backend_client.ocpp.requests import Answer, Handler, RequestError, status
 from backend_client.ocpp.variables import MAX_VALUES, Access, SetResult, Variable
 
@@ -24,13 +24,14 @@ def _operation(desk: Desk) -> dict[str, Handler]:
         given = await desk.start(request.get("evseId"), token["idToken"], id_type, request["remoteStartId"])
         if not given.accepted:
             return status("Rejected", "Refused", given.detail)
-        return status("Accepted")
+        begun = {"transactionId": transaction_id(given.transaction_id)} if given.transaction_id else {}
+        return Answer({"status": "Accepted", **begun})
 
     async def stop(request: Payload) -> Answer:
         given = await desk.stop(desk.running(request["transactionId"]))
         return status("Accepted") if given.accepted else status("Rejected", "Refused", given.detail)
 
-    async def transaction_status(request: Payload) -> Answer:
+    async def transaction_state(request: Payload) -> Answer:
         theirs = request.get("transactionId")
         waiting = [known for known in desk.state.transactions.values() if not known.ended]
         if theirs is None:
@@ -67,7 +68,7 @@ def _operation(desk: Desk) -> dict[str, Handler]:
     return {
         "RequestStartTransaction": start,
         "RequestStopTransaction": stop,
-        "GetTransactionStatus": transaction_status,
+        "GetTransactionStatus": transaction_state,
         "TriggerMessage": trigger,
         "Reset": reset,
         "UnlockConnector": unlock,

@@ -15,7 +15,7 @@ KEPT_ENDED = 500  # ended transactions that are remembered, for repeats after a 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tx (
   id TEXT PRIMARY KEY, csms_id INTEGER, begin_ocmf TEXT NOT NULL, begin_key TEXT NOT NULL,
-  remote_start_id INTEGER, key_record TEXT NOT NULL, ended INTEGER NOT NULL);
+  remote_start_id INTEGER, key_record TEXT NOT NULL, ended INTEGER NOT NULL, deauthorised INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS remote_start (id_token TEXT PRIMARY KEY, number INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS variable (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS variable (name TEXT PRIMARY KEY, value TEXT NOT NULL)
 @dataclass(frozen=True, slots=True)
 class KnownTransaction:
     """csms_id: of 1.6. begin_*: its first record. key_record: id of the first record that went out signed, and with
-    the key; "" before."""
+    the key; "" before. deauthorised: the CSMS refused its user afterwards."""
 
     id: str
     csms_id: int | None = None
@@ -33,6 +33,7 @@ class KnownTransaction:
     remote_start_id: int | None = None
     key_record: str = ""
     ended: bool = False
+    deauthorised: bool = False
 
 
 class StateFile:
@@ -55,7 +56,7 @@ class StateFile:
         if self.transactions.get(transaction.id) == transaction:
             return
         values = tuple(getattr(transaction, name) for name in KnownTransaction.__slots__)
-        await self._write("INSERT OR REPLACE INTO tx VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        await self._write("INSERT OR REPLACE INTO tx VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
         self.transactions.pop(transaction.id, None)
         self.transactions[transaction.id] = transaction
 
@@ -66,6 +67,12 @@ class StateFile:
         for id_ in ended[:-KEPT_ENDED]:
             await self._write("DELETE FROM tx WHERE id = ?", (id_,))
             del self.transactions[id_]
+
+    async def deauthorise(self, id: str) -> None:  # noqa: A002 - as everywhere
+        """The CSMS refused its user, which its end will say. Raises RigError."""
+        known = self.transactions.get(id)
+        if known is not None:
+            await self.keep(replace(known, deauthorised=True))
 
     async def remember_start(self, id_token: str, number: int) -> None:
         """A remote start was accepted for this identification. Raises RigError."""
@@ -111,7 +118,9 @@ class StateFile:
         self._database = sqlite3.connect(self._path, check_same_thread=False)
         self._database.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {_SCHEMA}")
         for row in self._database.execute("SELECT * FROM tx ORDER BY rowid"):
-            self.transactions[row[0]] = KnownTransaction(row[0], row[1], row[2], row[3], row[4], row[5], bool(row[6]))
+            ended, deauthorised = bool(row[6]), bool(row[7])
+            known = KnownTransaction(row[0], row[1], row[2], row[3], row[4], row[5], ended, deauthorised)
+            self.transactions[known.id] = known
         self.remote_starts = dict(self._database.execute("SELECT id_token, number FROM remote_start"))
         self.variables = dict(self._database.execute("SELECT name, value FROM variable"))
 

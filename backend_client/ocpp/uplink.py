@@ -98,6 +98,8 @@ class Uplink:
         patient: wait also when the CSMS is known to be away.
         """
         if self._running is not None and self._running.done():
+            if self._running.cancelled():
+                raise RigError(f"{self._settings.name} is closed")
             self._running.result()
         try:
             async with asyncio.timeout(self._settings.wait_s if patient or not self.trouble else 0):

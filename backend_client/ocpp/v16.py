@@ -143,13 +143,15 @@ class Ocpp16:
         return welcome
 
     async def _end(self, facts: RecordFacts, known: KnownTransaction, key: str, *, signed: bool) -> None:
+        tx = Tx(facts.value.tx)
+        deauthorised = known.deauthorised and tx is Tx.END_REMOTE
         request: dict[str, Any] = {
             "transactionId": known.csms_id,
             "meterStop": facts.value.wh,
             "timestamp": facts.value.timestamp,
-            "reason": messages.END_REASONS.get(Tx(facts.value.tx), "Other"),
+            "reason": "DeAuthorized" if deauthorised else messages.END_REASONS.get(tx, "Other"),
         }
-        if facts.value.tx == Tx.END_LOCAL:
+        if tx is Tx.END_LOCAL:
             request["idTag"] = messages.id_tag(facts.user_id)
         if signed:
             data = [messages.meter_value(facts.value, [self._signed(facts, key, END)])]

@@ -134,11 +134,13 @@ class Variables:
     settings: OcppSettings
     clock: Clock
     station: Station | None
+    on_change: Callable[[], None]
 
     def __init__(self, settings: OcppSettings, state: StateFile, clock: Clock) -> None:
         self.settings = settings
         self.clock = clock
         self.station = None
+        self.on_change = _nothing
         self._state = state
         self._by_key = {variable.key.lower(): variable for variable in TABLE if variable.key}
         self._by_name = {_place(v.component, v.name, v.instance): v for v in TABLE if v.component}
@@ -197,6 +199,7 @@ class Variables:
         if variable.access is Access.READ_ONLY or not variable.check(value):
             return SetResult.REJECTED
         await self._state.set_variable(_name(variable), value)
+        self.on_change()
         return SetResult.ACCEPTED
 
     async def set_heartbeat(self, seconds: float) -> None:
@@ -235,3 +238,7 @@ def _place(component: str, name: str, instance: str) -> tuple[str, str, str]:
 def _name(variable: Variable) -> str:
     """Under which a value is kept, the same for both versions."""
     return f"{variable.component}.{variable.name}.{variable.instance}" if variable.component else variable.key
+
+
+def _nothing() -> None:
+    """Nobody listens."""

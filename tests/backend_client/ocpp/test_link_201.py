@@ -55,7 +55,9 @@ async def test_before_the_first_deliveries_come_boot_and_status(bench: Bench) ->
     link = await bench.link()
     await link.deliver(Maker(connector=2).make(Tx.BEGIN))
     actions = [call.action for call in csms.heard]
-    assert actions == ["BootNotification", "StatusNotification", "StatusNotification", "TransactionEvent"]
+    first = ["BootNotification", "StatusNotification", "StatusNotification", "SecurityEventNotification"]
+    assert actions == [*first, "TransactionEvent"]
+    assert csms.of("SecurityEventNotification")[0]["type"] == "StartupOfTheDevice"
     assert csms.of("BootNotification")[0]["chargingStation"] == {
         "vendorName": "Plugbench",
         "model": "Bench",
@@ -206,6 +208,26 @@ async def test_a_user_whom_the_csms_refuses_afterwards_is_stopped(bench: Bench) 
     csms = await bench.csms_of("2.0.1")
     csms.answers["TransactionEvent"] = {"idTokenInfo": {"status": "Invalid"}}
     link = await bench.link()
-    await link.deliver(Maker().make(Tx.BEGIN))
+    maker = Maker()
+    await link.deliver(maker.make(Tx.BEGIN))
     await asyncio.sleep(0)
     assert bench.station.stopped == ["GW1-M1-T1"]
+    await link.deliver(maker.make(Tx.END_REMOTE))
+    ended = csms.of("TransactionEvent")[-1]
+    assert (ended["triggerReason"], ended["transactionInfo"]["stoppedReason"]) == ("Deauthorized", "DeAuthorized")
+
+
+async def test_a_closed_link_says_so(bench: Bench) -> None:
+    await bench.csms_of("2.0.1")
+    link = await bench.link()
+    await link.close()
+    await link.close()
+    with pytest.raises(RigError, match="is closed"):
+        await link.deliver(Maker().make(Tx.BEGIN))
+
+
+async def test_an_unknown_connector_is_the_rigs_fault(bench: Bench) -> None:
+    await bench.csms_of("2.0.1")
+    link = await bench.link()
+    with pytest.raises(RigError, match=r"no connector of this station has the EVSE id 'DE\*PLG\*E7'"):
+        await link.deliver(Maker(connector=7).make(Tx.BEGIN))

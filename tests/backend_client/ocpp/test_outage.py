@@ -175,7 +175,10 @@ def test_pending_and_rejected_are_honoured(tmp_path: Path) -> None:
     actions = [call.action for call in run.csms.heard]
     boots = [e.at for e in run.trace if e.kind == "ocpp.sent" and "BootNotification" in str(e.data)]
     assert [round(later - earlier) for earlier, later in pairwise(boots)] == [50, 50]
-    assert actions == ["BootNotification"] * 3 + ["StatusNotification"] * 2 + ["Heartbeat"] * 2
+    assert (
+        actions
+        == ["BootNotification"] * 3 + ["StatusNotification"] * 2 + ["SecurityEventNotification"] + ["Heartbeat"] * 2
+    )
     assert next(e.data["csms_ahead_s"] for e in run.trace if e.kind == "ocpp.clock") == pytest.approx(5, abs=0.1)
 
 

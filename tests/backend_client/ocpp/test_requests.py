@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,41 @@ async def test_what_is_not_offered_is_told_apart_from_what_is_unknown(bench: Ben
     }
     answer = await csms.call(call201.SetNetworkProfile(configuration_slot=1, connection_data=profile))
     assert answer.status == "Rejected"
+
+
+async def test_a_request_that_is_delivered_twice_is_done_once(bench: Bench) -> None:
+    csms = await up(bench, "2.0.1")
+    token = {"idToken": "04A1B2C3", "type": "ISO14443"}
+    request = json.dumps([2, "same", "RequestStartTransaction", {"idToken": token, "remoteStartId": 1}])
+    for _ in range(2):
+        await csms.points[-1]._send(request)
+    await csms.until(lambda: sum('"same"' in frame for frame in csms.frames) == 2)
+    assert len(bench.station.started) == 1
+    assert {frame for frame in csms.frames if '"same"' in frame} == {'[3,"same",{"status":"Accepted"}]'}
+
+
+async def test_a_flood_of_requests_is_refused_and_nothing_else_suffers(bench: Bench) -> None:
+    going = asyncio.Event()
+
+    async def reset(kind: str) -> Outcome:
+        await going.wait()
+        return Outcome.REJECTED
+
+    csms = await bench.csms_of("2.0.1")
+    link = await bench.link(StationHooks(reset=reset))
+    await bench.until("ocpp.up")
+    for number in range(40):
+        await csms.points[-1]._send(f'[2,"f{number}","Reset",{{"type":"OnIdle"}}]')
+    await csms.until(lambda: sum("GenericError" in frame for frame in csms.frames) == 40 - 33)
+    await link.deliver(Maker().make(Tx.BEGIN))
+    going.set()
+    await csms.until(lambda: sum("Rejected" in frame for frame in csms.frames) == 33)
+
+
+async def test_a_new_heartbeat_interval_counts_at_once(bench: Bench) -> None:
+    csms = await up(bench, "1.6", heartbeat_s=1000.0)
+    await csms.call(call16.ChangeConfiguration(key="HeartbeatInterval", value="1"))
+    await csms.until(lambda: bool(csms.of("Heartbeat")))
 
 
 async def test_triggers(bench: Bench) -> None:
