@@ -38,6 +38,10 @@ class TraceFile:
         for listener in self._listeners:
             listener(event)
 
+    def flush(self) -> None:
+        """What was written so far is in the file."""
+        self._file.flush()
+
     def __enter__(self) -> TraceFile:
         return self
 

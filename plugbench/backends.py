@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ports.errors import RigError
+from ports.trace import Tracer, no_trace
+
+if TYPE_CHECKING:
+    from backends.bring_up import Plan
 
 
 def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -24,14 +33,14 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     up.add_argument("--tls-certificate", type=Path, metavar="FILE", help="serve HTTPS: PEM with the chain")
     up.add_argument("--tls-key", type=Path, metavar="FILE", help="its key, if it is not in the same file")
     up.add_argument("--client-ca", type=Path, metavar="FILE", help="clients may show a certificate of these CAs")
+    up.add_argument("--trace", type=Path, metavar="FILE", help="write every request and webhook, a JSON object a line")
     up.add_argument("--json", action="store_true", help="say what runs as one JSON object")
     up.set_defaults(run=lambda args: asyncio.run(_up(args)))
 
 
 async def _up(args: argparse.Namespace) -> int:
-    from backends.bring_up import Plan, brought_up
+    from backends.bring_up import Plan
     from backends.opcp.app import MODULES
-    from hil_rigs.real_clock import RealClock
 
     plan = Plan(
         folder=args.data,
@@ -48,7 +57,16 @@ async def _up(args: argparse.Namespace) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with brought_up(plan, RealClock()) as running:
+    with contextlib.ExitStack() as stack:
+        tracer = no_trace if args.trace is None else stack.enter_context(_trace(args.trace))
+        return await _serve(plan, tracer, stop, as_json=args.json)
+
+
+async def _serve(plan: Plan, tracer: Tracer, stop: asyncio.Event, *, as_json: bool) -> int:
+    from backends.bring_up import brought_up
+    from hil_rigs.real_clock import RealClock
+
+    async with brought_up(plan, RealClock(), tracer) as running:
         facts = {
             "url": running.url,
             "modules": list(running.modules),
@@ -56,7 +74,7 @@ async def _up(args: argparse.Namespace) -> int:
             "clients": [one.client_id for one in running.clients],
             "clients_file": str(running.clients_file),
         }
-        if args.json:
+        if as_json:
             print(json.dumps(facts), flush=True)
         else:
             print(f"{running.url} serves {', '.join(running.modules)}")
@@ -64,3 +82,16 @@ async def _up(args: argparse.Namespace) -> int:
             print(f"token: POST {running.url}/oauth/token, audience {running.audience} or the URL itself", flush=True)
         await stop.wait()
     return 0
+
+
+@contextlib.contextmanager
+def _trace(path: Path) -> Iterator[Tracer]:
+    """Every line is written at once: the file is read while the server runs."""
+    from hil_rigs.trace_file import TraceFile
+
+    try:
+        file = TraceFile(path, [lambda _event: file.flush()])
+    except OSError as error:
+        raise RigError(f"trace file {path}: {error.strerror}") from error
+    with file:
+        yield file

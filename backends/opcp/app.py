@@ -78,7 +78,12 @@ def build_app(modules: Collection[str], services: Services, *, limits: Limits | 
     return Starlette(
         routes=[route for name in MODULES if name in modules for route in MODULES[name](services)],
         middleware=[
-            Middleware(LimitsMiddleware, limits=limits or Limits(), clock=services.clock),
+            Middleware(
+                LimitsMiddleware,
+                limits=limits or Limits(),
+                clock=services.clock,
+                client_of=services.tokens.known_client,
+            ),
             Middleware(AliasMiddleware),
         ],
         exception_handlers={HTTPException: _http_error},

@@ -1,6 +1,8 @@
 """Deliveries of events: which are due, who works on them, what an answer means. Plain functions over a connection.
 
 Servers on one database share the work: each takes some for a while (a lease); whoever dies gives them back by that.
+An endpoint is told of one subject (contract, vehicle, root) in order: a later event waits until the one before it has
+arrived or was given up. So only the first that waits is taken.
 """
 
 from __future__ import annotations
@@ -60,6 +62,15 @@ SECONDARY: Mapping[tuple[EventKind, Outcome], EventKind] = MappingProxyType(
 )
 
 
+_EARLIER = DELIVERIES.alias("earlier")
+_IS_FIRST = ~sa.exists().where(
+    _EARLIER.c.endpoint_id == DELIVERIES.c.endpoint_id,
+    _EARLIER.c.subject == DELIVERIES.c.subject,
+    _EARLIER.c.state == WAITING,
+    _EARLIER.c.event < DELIVERIES.c.event,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One event for one endpoint, taken by us until `leased_until` (UTC seconds). attempts: made before this one."""
@@ -94,6 +105,7 @@ def take(connection: sa.Connection, at: int, limit: int, busy: Collection[str] =
             DELIVERIES.c.leased_until <= at,
             WEBHOOK_ENDPOINTS.c.status == ENABLED,
             DELIVERIES.c.endpoint_id.not_in(busy),
+            _IS_FIRST,
         )
         .order_by(DELIVERIES.c.event)
         .limit(limit)
@@ -170,7 +182,7 @@ def next_due(connection: sa.Connection) -> int | None:
     moment = sa.case((DELIVERIES.c.due > DELIVERIES.c.leased_until, DELIVERIES.c.due), else_=DELIVERIES.c.leased_until)
     waiting = sa.select(sa.func.min(moment)).join(WEBHOOK_ENDPOINTS, WEBHOOK_ENDPOINTS.c.id == DELIVERIES.c.endpoint_id)
     found = connection.execute(
-        waiting.where(DELIVERIES.c.state == WAITING, WEBHOOK_ENDPOINTS.c.status == ENABLED)
+        waiting.where(DELIVERIES.c.state == WAITING, WEBHOOK_ENDPOINTS.c.status == ENABLED, _IS_FIRST)
     ).scalar_one()
     return None if found is None else int(found)
 

@@ -97,7 +97,15 @@ def emit(
     }
     sequence = connection.execute(EVENTS.insert().values(event).returning(EVENTS.c.sequence)).scalar_one()
     deliveries = [
-        {"event": sequence, "endpoint_id": row.id, "state": WAITING, "attempts": 0, "due": at, "leased_until": 0}
+        {
+            "event": sequence,
+            "endpoint_id": row.id,
+            "subject": event["subject"],
+            "state": WAITING,
+            "attempts": 0,
+            "due": at,
+            "leased_until": 0,
+        }
         for row in connection.execute(sa.select(WEBHOOK_ENDPOINTS).where(WEBHOOK_ENDPOINTS.c.status == ENABLED))
         if kind in row.enabled_events and _is_for(AUDIENCES[kind], event, row)
     ]

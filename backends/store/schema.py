@@ -162,12 +162,14 @@ DELIVERIES = sa.Table(
     METADATA,
     sa.Column("event", ROW_ID, sa.ForeignKey("events.sequence"), primary_key=True),
     sa.Column("endpoint_id", sa.String(36), primary_key=True),
+    sa.Column("subject", sa.String(64), nullable=False),  # of the event: within one, an endpoint is told in order
     sa.Column("state", sa.String(16), nullable=False),  # waiting, delivered, rejected, failed
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("due", sa.BigInteger, nullable=False),
     sa.Column("leased_until", sa.BigInteger, nullable=False),  # a server that dies gives its work back
     sa.Column("last_status", sa.Integer),
     sa.Index("ix_deliveries_due", "state", "due"),
+    sa.Index("ix_deliveries_order", "endpoint_id", "subject", "state", "event"),
 )
 
 RECEIVED_EVENTS = sa.Table(

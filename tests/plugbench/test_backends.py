@@ -33,7 +33,8 @@ def up(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], d
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_serves_until_told_to_stop(tmp_path: Path, number: int) -> None:
-    with up(tmp_path, "--only", "token,pcp") as (process, facts):
+    trace = tmp_path / "trace.jsonl"
+    with up(tmp_path, "--only", "token,pcp", "--trace", str(trace)) as (process, facts):
         assert facts["modules"] == ["token", "pcp"]
         client = json.loads(Path(facts["clients_file"]).read_text())["clients"][1]
         body = {
@@ -46,6 +47,9 @@ def test_serves_until_told_to_stop(tmp_path: Path, number: int) -> None:
         url = f"{facts['url']}/v1/oem/provCerts/PLBPROVCERT000001"
         answer = httpx.get(url, headers={"Authorization": f"Bearer {token}"})
         assert answer.json()["errorMessages"] == ["The OEM provisioning certificate with given PCID is not found."]
+        (line,) = map(json.loads, trace.read_text().splitlines())  # while it runs
+        assert (line["kind"], line["data"]["client"], line["data"]["status"]) == ("pool.request", "oem", 404)
+        assert not [secret for secret in (token, client["client_secret"]) if secret in trace.read_text()]
         process.send_signal(number)
         assert process.wait(30) == 0
         assert process.stderr is not None
@@ -63,3 +67,5 @@ def test_what_is_killed_starts_again(tmp_path: Path) -> None:
 def test_mistakes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["backends", "up", "--only", "xyz", "--data", str(tmp_path / "d")]) == 2
     assert "no module xyz" in capsys.readouterr().err
+    assert main(["backends", "up", "--trace", str(tmp_path / "no" / "t"), "--data", str(tmp_path / "d")]) == 2
+    assert "trace file" in capsys.readouterr().err

@@ -55,6 +55,25 @@ async def test_requests_beyond_the_rate_are_told_when_to_come_back() -> None:
         assert [(await http.get("/")).status_code for _ in range(2)] == [200, 429]
 
 
+async def test_a_client_is_counted_wherever_it_comes_from() -> None:
+    limits, known = Limits(per_second=0.5, burst=2), {"good": "mo"}
+    app = Starlette(
+        routes=[Route("/", echo)],
+        middleware=[
+            Middleware(
+                LimitsMiddleware, limits=limits, clock=ManualClock(), client_of=lambda token: known.get(token, "")
+            )
+        ],
+    )
+    mine, forged = {"Authorization": "Bearer good"}, {"Authorization": "Bearer made up"}
+    async with client(app) as http, client(app, "192.0.2.2") as elsewhere:
+        asked = [(await one.get("/", headers=mine)).status_code for one in (http, elsewhere, http)]
+        assert asked == [200, 200, 429]
+        assert (await elsewhere.get("/")).status_code == 200  # its address is not used up by its clients
+        asked = [(await http.get("/", headers=forged | {"X": str(n)})).status_code for n in range(3)]
+        assert asked == [200, 200, 429]  # a token that nobody knows counts for the address
+
+
 async def test_token_requests_have_a_limit_of_their_own() -> None:
     app = limited(Limits(token_per_second=1, token_burst=1), ManualClock())
     async with client(app) as http:

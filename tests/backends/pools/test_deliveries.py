@@ -211,6 +211,47 @@ async def test_a_server_that_dies_gives_its_work_back(
     assert await states(database) == [("delivered", 1)]
 
 
+async def test_a_contract_is_told_of_in_order_also_when_the_first_attempt_fails(
+    endpoints: WebhookEndpoints, database: Database, clock: ManualClock, dispatcher: Dispatcher, outside: Outside
+) -> None:
+    """Per endpoint and contract; other contracts and endpoints wait for nothing."""
+    await register(endpoints, AT_OEM, OEM)
+    await register(endpoints, f"{AT_OEM}/2", OEM)
+    outside.answers[AT_OEM] = [None, 503, 200]
+    one, other = "DE8AACA2B3C4D5", "DE8AACA2B3C4D6"
+    await happen(database, clock, CREATED, one)
+    await happen(database, clock, EventKind.CONTRACT_UPDATED, one)
+    await happen(database, clock, CREATED, other)
+    await happen(database, clock, EventKind.CONTRACT_DELETED, one)
+
+    def told(url: str) -> list[tuple[str, str]]:
+        sent = [sent for sent in outside.sent if sent.url == url]
+        return [(sent.kind.rpartition(".")[2], sent.event["payload"]["emaid"]) for sent in sent]
+
+    await dispatcher.deliver_due()
+    assert told(AT_OEM) == [("created", one), ("created", other)]
+    in_order = [("created", one), ("updated", one), ("deleted", one)]
+    assert [pair for pair in told(f"{AT_OEM}/2") if pair[1] == one] == in_order
+    assert await database.read(deliveries.next_due) == int(clock.now().timestamp()) + RETRY_AFTER_S
+    clock.advance(RETRY_AFTER_S)
+    await dispatcher.deliver_due()
+    assert [pair for pair in told(AT_OEM)[2:] if pair[1] == one] == in_order
+    assert ("created", other) in told(AT_OEM)[2:]
+
+
+async def test_what_is_given_up_holds_up_nothing(
+    endpoints: WebhookEndpoints, database: Database, clock: ManualClock, dispatcher: Dispatcher, outside: Outside
+) -> None:
+    await register(endpoints, AT_OEM, OEM)
+    outside.answers[AT_OEM] = [None, None, None, None, 200]
+    await happen(database, clock, CREATED)
+    await happen(database, clock, EventKind.CONTRACT_UPDATED)
+    for _ in range(RETRIES + 1):
+        await dispatcher.deliver_due()
+        clock.advance(RETRY_AFTER_S)
+    assert outside.kinds(AT_OEM) == ["oem.contract.created"] * (RETRIES + 1) + ["oem.contract.updated"]
+
+
 async def test_a_rolled_back_change_has_no_event(
     endpoints: WebhookEndpoints, database: Database, clock: ManualClock
 ) -> None:
