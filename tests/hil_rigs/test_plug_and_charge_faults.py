@@ -11,12 +11,13 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from backends.operators.cpo.faults import CsmsFault, CsmsFaultKind, FaultRule
 from hil_rigs.http_faults import HttpFault
-from tests.hil_rigs.plug_and_charge_world import Case, Outcome, Seen, World, play
+from tests.hil_rigs.plug_and_charge_world import BETWEEN_S, Case, Outcome, Seen, World, play
 from v2g.link.sdp_client import TlsWish
 from v2g.session.faults import Fault, Replay
 from v2g.session.signing_faults import CONTRACT_FAULTS
@@ -262,7 +263,7 @@ def csms_does(kind: CsmsFaultKind, seconds: float = 0.0, action: str = "Transact
 
     async def case(world: World) -> Seen:
         world.csms.rules.append(FaultRule(CsmsFault(kind, seconds=seconds), action=action))
-        seen = await world.charge("ev", charge_for_s=90.0)
+        seen = await world.charge("ev", charge_for_s=45.0)
         seen.records, seen.bill = await world.bill_of(seen)
         seen.events = world.events[world.events.index(seen.events[0]) :]
         return seen
@@ -270,21 +271,26 @@ def csms_does(kind: CsmsFaultKind, seconds: float = 0.0, action: str = "Transact
     return case
 
 
-async def away(world: World) -> Seen:
-    """The CSMS is gone from the middle of a session on, for 48 hours."""
-    charging = asyncio.ensure_future(world.charge("ev", charge_for_s=120.0))
-    await world.clock.sleep(30.0)
-    world.csms.outage = True
-    await world.bench.csms.embedded["csms"].disconnect()
-    seen = await charging
-    refused = await world.charge("ev")
-    assert refused.refused == ["AuthorizationReq FAILED"]
-    await world.clock.sleep(48 * 3600.0)
-    world.csms.outage = False
-    begun = world.events.index(seen.events[0])
-    seen.records, seen.bill = await world.bill_of(seen)
-    seen.events = world.events[begun:]
-    return seen
+def away(hours: float) -> Case:
+    """The CSMS is gone from the middle of a session on."""
+
+    async def case(world: World) -> Seen:
+        charging = asyncio.ensure_future(world.charge("ev", charge_for_s=30.0))
+        await world.clock.sleep(15.0)
+        world.csms.outage = True
+        await world.bench.csms.embedded["csms"].disconnect()
+        seen = await charging
+        await world.clock.sleep(BETWEEN_S)
+        refused = await world.charge("ev")
+        assert refused.refused == ["AuthorizationReq FAILED"]
+        await world.clock.sleep(hours * 3600)
+        world.csms.outage = False
+        begun = world.events.index(seen.events[0])
+        seen.records, seen.bill = await world.bill_of(seen)
+        seen.events = world.events[begun:]
+        return seen
+
+    return case
 
 
 def _oversize(body: bytes) -> bytes:
@@ -303,7 +309,7 @@ CSMS_CASES: Mapping[str, Case] = {
     "lost acknowledgement": csms_does(CsmsFaultKind.LOST_ACK),
     "acknowledgement after its repeat": csms_does(CsmsFaultKind.SLOW, 31.0),
     "connection lost": csms_does(CsmsFaultKind.DISCONNECT),
-    "48 hours away": away,
+    "two hours away": away(2),
 }
 
 
@@ -336,7 +342,7 @@ def test_a_wrong_signature_would_never_reach_the_csms(behind_csms: dict[str, Out
 
 @pytest.mark.parametrize(
     "case",
-    ["duplicate", "lost acknowledgement", "acknowledgement after its repeat", "connection lost", "48 hours away"],
+    ["duplicate", "lost acknowledgement", "acknowledgement after its repeat", "connection lost", "two hours away"],
 )
 def test_every_value_arrives_once_and_is_billed_once(behind_csms: dict[str, Outcome], case: str) -> None:
     broken, good = both(behind_csms, case)
@@ -358,9 +364,18 @@ def test_a_repeat_has_the_message_id_of_the_first(behind_csms: dict[str, Outcome
 
 
 def test_what_was_kept_while_the_csms_was_away_says_so_and_keeps_its_order(behind_csms: dict[str, Outcome]) -> None:
-    broken, _ = both(behind_csms, "48 hours away")
+    broken, _ = both(behind_csms, "two hours away")
     own = [one[3] for one in broken.calls("TransactionEvent")]
     assert own[0]["offline"] is False
     assert own[-1]["offline"] is True
     assert [one["seqNo"] for one in own] == sorted(one["seqNo"] for one in own)
     assert own[-1]["eventType"] == "Ended"
+
+
+@pytest.mark.soak
+def test_a_csms_that_is_gone_for_two_days_gets_everything(tmp_path: Path) -> None:
+    outcomes = play(CSMS, {"two days away": away(48)}, tmp_path / "rig")
+    broken, good = both(outcomes, "two days away")
+    assert broken.bill is not None
+    assert broken.bill.problems == ()
+    assert good.charged
