@@ -83,6 +83,8 @@ class Admission:
 
     async def _wait(self, one: Connector, token: IdToken, ask: Callable[[], Awaitable[User]]) -> User:
         """Ask while everything else goes on. Raises RefusedError also when the connector is no longer free then."""
+        if not token.key[1]:
+            raise RefusedError("an identification without a character", Level.INVALID)
         if one in self._asking:
             raise RefusedError(f"connector {one.name} already asks about another identification", Level.NONE, token.id)
         self._check_free(one, token.id)

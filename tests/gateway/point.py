@@ -217,6 +217,7 @@ class Point:
         self.min_free_bytes = 0
         self.setups: list[ConnectorSetup] = [self.setup()]
         self.open_journal: dict[str, object] = {}
+        self.arguments: dict[str, object] = {}
 
     def setup(self) -> ConnectorSetup:
         return ConnectorSetup(control=self.cable, meter=self.meter, point_id="DE*PLG*E1", max_power_kw=Decimal(22))
@@ -244,6 +245,7 @@ class Point:
             self.clock,
             policy=self.policy,
             tracer=self.events.append,
+            **self.arguments,  # type: ignore[arg-type]
         )
         await self.controller.start()
         return self.controller
