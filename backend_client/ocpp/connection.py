@@ -89,7 +89,7 @@ async def open_socket(settings: OcppSettings) -> ClientConnection:
             logger=_LOG,
             user_agent_header="Plugbench",
         )
-    except (OSError, TimeoutError, InvalidHandshake, InvalidURI) as error:
+    except (OSError, TimeoutError, InvalidHandshake, InvalidURI, UnicodeError) as error:  # the last: names of hosts
         raise RigError(f"CSMS {settings.endpoint}: {type(error).__name__} {error}".rstrip()) from error
     if socket.subprotocol != settings.version.subprotocol:
         await socket.close()

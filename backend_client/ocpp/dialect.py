@@ -13,6 +13,8 @@ from ports.station import ConnectorNews, StationIdentity
 
 NAMESPACE = uuid.UUID("6f1b9c0e-6d0f-5b3a-9c55-0a9a3d0f6f7e")  # of our message and transaction ids
 
+MAX_INTERVAL_S = 7 * 86400  # no CSMS means more
+
 
 class Caller(Protocol):
     """Sends one request of ours and returns its answer, both held to their schemas."""
@@ -28,6 +30,12 @@ class BootAnswer:
     status: str
     interval_s: float
     current_time: str
+
+    @classmethod
+    def of(cls, answer: Payload) -> BootAnswer:
+        """BootNotificationResponse, the same in both versions."""
+        interval = min(max(answer["interval"], 0), MAX_INTERVAL_S)
+        return cls(answer["status"], float(interval), answer["currentTime"])
 
 
 class Dialect(Protocol):

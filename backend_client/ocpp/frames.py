@@ -74,6 +74,8 @@ def decode(text: str | bytes) -> Frame:
         raise FrameError("a binary frame; OCPP-J sends text", repr(text[:64]))
     try:
         items = json.loads(text, object_pairs_hook=_unique, parse_float=Decimal, parse_constant=_refuse_constant)
+        if "\\ud" in text.lower():
+            _ENCODER.encode(items)  # raises for half a surrogate pair, which cannot be written or kept
     except (ValueError, RecursionError) as error:
         raise FrameError(f"not JSON: {error}", text) from error
     match items:

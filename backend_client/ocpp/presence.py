@@ -167,7 +167,7 @@ class Presence:
     def _compare_clocks(self, text: str) -> None:
         try:
             offset = (datetime.fromisoformat(text) - self._clock.now()).total_seconds()
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             self._trace("ocpp.trouble", why=f"currentTime {text[:40]!r} is no time with a zone")
         else:
             self._trace("ocpp.clock", csms_ahead_s=round(offset, 3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 HIDDEN = "***"
@@ -14,9 +15,14 @@ _SECRET_KEYS = frozenset({"apnpassword", "vpnpassword", "password", "sharedsecre
 def redacted(text: str) -> Any:
     """The message as JSON, or its beginning when it is none."""
     try:
-        return _clean(json.loads(text))
+        return _clean(json.loads(text, parse_float=_number, parse_constant=str))
     except (ValueError, RecursionError):
         return text[:200]
+
+
+def _number(text: str) -> float | str:
+    value = float(text)
+    return value if math.isfinite(value) else text
 
 
 def _clean(value: Any) -> Any:

@@ -55,7 +55,11 @@ def is_known(version: Version, action: str) -> bool:
 
 def check(version: Version, action: str, payload: Payload, *, answer: bool = False) -> None:
     """Hold a request (or its answer) to its schema. Raises SchemaError with the place and what was wrong."""
-    error = next(iter(_validator(version, action, answer).iter_errors(payload)), None)
+    try:
+        error = next(iter(_validator(version, action, answer).iter_errors(payload)), None)
+    except ArithmeticError as wrong:  # multipleOf of an absurd number
+        code = code_of(version, "PropertyConstraintViolation")
+        raise SchemaError(f"OCPP {version} {action}: a number that nobody can handle ({wrong!r})", code, "") from wrong
     if error is None:
         return
     place = "/".join(str(step) for step in error.absolute_path) or "payload"

@@ -107,7 +107,7 @@ class StateFile:
     async def _do(self, work: Any) -> None:
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OverflowError) as error:
             raise RigError(f"OCPP state file {self._path}: {error}") from error
 
     def _open(self) -> None:

@@ -43,7 +43,7 @@ class Ocpp16:
     async def boot(self, identity: StationIdentity, reason: str) -> BootAnswer:  # noqa: ARG002 - 1.6 has no reason
         """BootNotification."""
         answer = await self._call("BootNotification", messages.boot(identity))
-        return BootAnswer(answer["status"], float(answer["interval"]), answer["currentTime"])
+        return BootAnswer.of(answer)
 
     async def heartbeat(self) -> str:
         """Heartbeat."""

@@ -33,7 +33,7 @@ class Ocpp201:
     async def boot(self, identity: StationIdentity, reason: str) -> BootAnswer:
         """BootNotification."""
         answer = await self._call("BootNotification", messages.boot(identity, reason))
-        return BootAnswer(answer["status"], float(answer["interval"]), answer["currentTime"])
+        return BootAnswer.of(answer)
 
     async def heartbeat(self) -> str:
         """Heartbeat."""

@@ -57,11 +57,10 @@ class Csms:
         self.frames: list[str] = []
         self.answers: dict[str, Answer | Callable[[dict[str, Any]], Answer]] = {}
         self.lose: list[str] = []  # actions: the next answer to it is lost and the connection cut
+        self.raw: dict[str, str] = {}  # actions: the answer's payload as text, sent as it is
         self.mute: set[str] = set()  # actions that get no answer at all
         self.authorization: list[str | None] = []
         self.points: list[ChargePoint] = []
-        self.most_in_flight = 0
-        self._in_flight = 0
         self._server: Server | None = None
         self._changed = asyncio.Event()
 
@@ -128,6 +127,9 @@ class Csms:
         if call.action in self.lose:
             self.lose.remove(call.action)
             await socket.close()
+            return False
+        if call.action in self.raw:
+            await socket.send(f'[3,"{call.unique_id}",{self.raw[call.action]}]')
             return False
         return call.action not in self.mute
 
