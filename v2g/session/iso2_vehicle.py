@@ -164,26 +164,32 @@ class Iso2Vehicle(Iso2Contract):
         if side.mode not in modes:
             raise PeerError(f"the station offers {', '.join(modes)}, the vehicle needs {side.mode}")
         installs = bool(side.certificate_action) and CERTIFICATE_SERVICE_ID in offered
-        if self.payment not in payments:
-            self.payment = self._fallback(payments, f"does not offer payment by {self.payment}")
-        elif self.payment == "Contract" and self.contract is None and side.certificate_action and not installs:
-            others = tuple(one for one in payments if one != "Contract")
-            self.payment = self._fallback(others, "installs no contract, and the vehicle has none")
+        self.payment = self._payment(payments, installs=installs)
         self.services = [pair for pair in side.services if pair[0] in offered]
         if self.payment == "Contract" and installs:
             self.services.append((CERTIFICATE_SERVICE_ID, {"install": 1, "update": 2}[side.certificate_action]))
         self.details = [identifier for identifier, _ in self.services]
         return self.giving_up() or ("detail" if self.details else "select")
 
-    def _fallback(self, payments: tuple[str, ...], why: str) -> str:
-        """Another way to pay. Raises PeerError."""
-        able = ("ExternalPayment",) if self.contract is None else ("ExternalPayment", "Contract")
-        for payment in payments:
-            if payment in able and self.evcc.vehicle.fallback:
-                self.evcc.emit(Tolerated(f"the station {why}"))
-                return payment
-        taken = f"takes {', '.join(payments)}" if payments else "takes nothing else"
-        raise PeerError(f"the station {why} and {taken}; the vehicle pays by {self.payment}")
+    def _payment(self, offered: tuple[str, ...], *, installs: bool) -> str:
+        """How it pays here. Raises PeerError."""
+        side, wanted = self.evcc.vehicle, self.payment
+        usable = [one for one in offered if one != "Contract" or self.evcc.tls]  # a contract is never shown without TLS
+        empty = wanted == "Contract" and self.contract is None and side.certificate_action and not installs
+        if wanted not in offered:
+            why = f"does not offer payment by {wanted}"
+        elif wanted not in usable:
+            why = f"offers payment by {wanted} without TLS"
+        elif empty:
+            why = "installs no contract, and the vehicle has none"
+        else:
+            return wanted
+        others = [one for one in usable if one != wanted and (one != "Contract" or self.contract is not None)]
+        if others and side.fallback:
+            self.evcc.emit(Tolerated(f"the station {why}"))
+            return others[0]
+        taken = ", ".join(usable) or "nothing else"
+        raise PeerError(f"the station {why}; it takes {taken}, the vehicle pays by {wanted}")
 
     def detailed(self, answer: Any, _message: Any) -> str:  # noqa: ARG002
         return self.giving_up() or ("detail" if self.details else "select")

@@ -18,6 +18,8 @@ from tests.v2g.session.test_plug_and_charge import METER, install, station, vehi
 from tests.v2g.test_certificates import NOW, Issued
 from v2g.exi.codec import decode, encode
 from v2g.session.events import ContractInstalled, ReceiptReceived, Tolerated
+from v2g.session.fault import ReplaceField
+from v2g.session.faults import FaultPlan
 from v2g.session.station_side import CERTIFICATE_SERVICE, CertificateAnswer, MeterReport
 from v2g.signature_suites import P256, signer
 from v2g.xmldsig import sign_message
@@ -112,8 +114,12 @@ def test_a_vehicle_without_a_contract_pays_at_a_station_that_installs_none() -> 
 @pytest.mark.parametrize(
     ("payments", "fallback", "text"),
     [
-        (("Contract", "ExternalPayment"), False, "installs no contract, and the vehicle has none and takes External"),
-        (("Contract",), True, "installs no contract, and the vehicle has none and takes nothing else"),
+        (
+            ("Contract", "ExternalPayment"),
+            False,
+            "installs no contract, and the vehicle has none; it takes Contract, Ex",
+        ),
+        (("Contract",), True, "installs no contract, and the vehicle has none; it takes Contract, the"),
     ],
 )
 def test_a_vehicle_that_may_not_pay_otherwise_leaves(payments: tuple[str, ...], fallback: bool, text: str) -> None:
@@ -126,7 +132,19 @@ def test_a_vehicle_that_may_not_pay_otherwise_leaves(payments: tuple[str, ...], 
 def test_a_payment_that_is_not_offered_may_be_the_end() -> None:
     pair = Pair(AutoStation(payments=("ExternalPayment",)), vehicle(fallback=False))
     pair.run()
-    assert "does not offer payment by Contract and takes ExternalPayment" in pair.ended("vehicle").reason
+    assert "does not offer payment by Contract; it takes ExternalPayment" in pair.ended("vehicle").reason
+
+
+@pytest.mark.parametrize("fallback", [True, False])
+def test_a_contract_is_not_shown_without_tls_whatever_the_station_offers(fallback: bool) -> None:
+    payments = "Body.BodyElement.PaymentOptionList.PaymentOption"
+    offer = ReplaceField(message="ServiceDiscoveryRes", field=f"{payments}.0", value="Contract")
+    plan = FaultPlan([offer])
+    pair = Pair(AutoStation(free=True), vehicle(fallback=fallback), secc={"hook": plan})
+    pair.run()
+    assert plan.struck
+    assert "PaymentDetailsReq" not in pair.sent()
+    assert "offers payment by Contract without TLS; it takes nothing else" in pair.ended("vehicle").reason
 
 
 # the meter
