@@ -38,7 +38,8 @@ class Outlet:
 
     refusal: FAILED code for a contract that may not charge. delivering: PowerDelivery (Start) holds.
     renegotiation: the vehicle is asked to negotiate anew. begun: this session has been authorised.
-    certificates: of the contract that pays, DER; () for everybody else. receipts: when it signs a reading.
+    certificates: of the contract that pays, DER; () for everybody else. receipts: when it signs a reading;
+    receipt_kept: whether the last one is in the journal.
     contracts_offered: False while the station's own certificate is not valid.
     """
 
@@ -52,6 +53,7 @@ class Outlet:
         self.begun = False
         self.certificates: tuple[bytes, ...] = ()
         self.contracts_offered = True
+        self.receipt_kept: bool | None = None
         self.receipts = ReceiptPace(connector.policy, clock.monotonic())
         self.max_current_a = connector.setup.offered_a
         self._connector = connector

@@ -153,6 +153,8 @@ class SeccService:
                 outlet.receipts.message()
             case v2g.ReceiptReceived():
                 self._keep_receipt(session, event)
+            case v2g.Send(name="MeteringReceiptRes"):
+                outlet.receipt_kept = None
             case v2g.CertificateWanted():
                 self._request_certificate(session, event)
             case v2g.ParametersWanted(mode=mode):
@@ -295,16 +297,19 @@ class SeccService:
         chain = outlet.certificates or (received.certificate,)
         session_id = session.connection.machine.session_id if session.connection.machine else b""
         receipt = Receipt(shown.entry.seq, session_id, received.exi, chain, shown.entry.boot_id, now)
-        self._spawn(self._store_receipt(receipt, shown.entry), "receipt")
+        self._spawn(self._store_receipt(session, receipt, shown.entry), "receipt")
 
-    async def _store_receipt(self, receipt: Receipt, entry: Entry) -> None:
+    async def _store_receipt(self, session: _Session, receipt: Receipt, entry: Entry) -> None:
         try:
             await self._journal.keep_receipt(receipt)
         except JournalError as error:
             self._trace("session.trouble", part="receipt", page=entry.page, why=str(error))
-            return
-        digest = hashlib.sha256(receipt.exi).hexdigest()
-        self._trace("secc.receipt", page=entry.page, transaction=entry.transaction_id, request_sha256=digest)
+            session.outlet.receipt_kept = False
+        else:
+            digest = hashlib.sha256(receipt.exi).hexdigest()
+            self._trace("secc.receipt", page=entry.page, transaction=entry.transaction_id, request_sha256=digest)
+            session.outlet.receipt_kept = True
+        session.connection.changed()
 
     def _check_cable(self, session: _Session) -> None:
         if session.wants_cable_check and self._connector.contactor_closed:

@@ -212,7 +212,10 @@ class CurrentWanted(Event):
 
 @dataclass(frozen=True, slots=True)
 class ReceiptReceived(Event):
-    """The vehicle signed a meter reading: evidence to keep. message: with its signature."""
+    """The vehicle signed a meter reading: evidence to keep; set `StationSide.receipt_kept`.
+
+    message: with its signature. exi: the request as it came, octet by octet.
+    """
 
     message: Element = field(repr=False)
     exi: bytes = field(repr=False)

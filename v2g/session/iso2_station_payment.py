@@ -140,6 +140,19 @@ class Iso2Payment(Iso2Opening):
         )
 
     def metering_receipt(self, request: Any, message: Any, now: float) -> Answer | None:  # noqa: ARG002
+        """Verify it, and confirm it once the station has kept it."""
+        if not self.secc.facts.receipt_received:
+            self._verify_receipt(request, message)
+            self.secc.facts.receipt_received = True
+        kept = self.secc.station.receipt_kept
+        if kept is None:
+            return None
+        self.secc.facts.receipt_received = False
+        if not kept:
+            raise Refusal("FAILED", "the station cannot keep the receipt")
+        return Answer("MeteringReceiptRes", types.MeteringReceiptResType(ResponseCode="OK", EVSEStatus=self.status()))
+
+    def _verify_receipt(self, request: Any, message: Any) -> None:
         secc, facts = self.secc, self.secc.facts
         if request.SessionID != secc.session_id:  # [V2G2-909]
             raise Refusal("FAILED_UnknownSession", f"the receipt is for session {request.SessionID!r}")
@@ -154,7 +167,6 @@ class Iso2Payment(Iso2Opening):
         except SignatureError as error:
             raise Refusal("FAILED_MeteringSignatureNotValid", str(error)) from error
         secc.emit(ReceiptReceived(message, secc.pending.exi, facts.contract.certificates[0]))
-        return Answer("MeteringReceiptRes", types.MeteringReceiptResType(ResponseCode="OK", EVSEStatus=self.status()))
 
     def check_ongoing(self, now: float, limit: float | None, what: str) -> None:
         """A vehicle waits 60 s at most, unless it waits for its driver."""

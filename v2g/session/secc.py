@@ -88,6 +88,7 @@ class SessionFacts:
     renegotiation: bool = False
     resumed: bool = False
     meter: Any = None
+    receipt_received: bool = False
 
 
 class Messages(Protocol):

@@ -220,6 +220,10 @@ class StationSide(Protocol):
     def receipt_required(self) -> bool:
         """Whether the vehicle has to sign the next reading (contract only)."""
 
+    @property
+    def receipt_kept(self) -> bool | None:
+        """Whether the station has kept the receipt of the last ReceiptReceived; None: not yet."""
+
 
 @dataclass(slots=True)
 class StationState:
@@ -249,3 +253,4 @@ class StationState:
     present_current: float = 0.0
     meter: MeterReport | None = None
     receipt_required: bool = False
+    receipt_kept: bool | None = True

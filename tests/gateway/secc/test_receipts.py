@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from gateway.journal_entry import JournalFullError
 from gateway.journal_store import JournalStore
 from gateway.policy import OnTrouble, Policy
 from gateway.receipt import Receipt, ReceiptError, verify_receipt
@@ -176,6 +177,49 @@ def test_no_receipt_is_asked_for_while_the_token_is_away(tmp_path: Path) -> None
         assert readings == sorted(readings)
 
     on_bench(main, **settings(tmp_path, Words(), policy=replace(EVERY_FIFTH, token_s=300.0)))
+
+
+def test_a_receipt_is_confirmed_when_it_is_kept_and_not_before(tmp_path: Path) -> None:
+    async def main(bench: Bench) -> None:
+        keep, slow = bench.journal.keep_receipt, 0.4
+
+        async def slowly(receipt: Receipt) -> None:
+            await bench.clock.sleep(slow)
+            await keep(receipt)
+
+        bench.journal.keep_receipt = slowly  # type: ignore[method-assign]
+        await bench.plug()
+        await bench.charging()
+        await bench.clock.sleep(8)
+        stored = bench.told("secc.receipt")[0].at
+        asked = next(e.at for e in bench.told("v2g.rx") if e.data["message"] == "MeteringReceiptReq")
+        answered = next(e.at for e in bench.told("v2g.tx") if e.data["message"] == "MeteringReceiptRes")
+        assert stored - asked == pytest.approx(slow, abs=0.01)
+        assert answered >= stored
+
+    on_bench(main, **settings(tmp_path, Words(), policy=EVERY_FIFTH))
+
+
+def test_a_full_disk_confirms_no_receipt_and_the_next_session_works(tmp_path: Path) -> None:
+    async def main(bench: Bench) -> None:
+        assert bench.evcc is not None
+        keep = bench.journal.keep_receipt
+
+        async def full(receipt: Receipt) -> None:
+            raise JournalFullError("no room")
+
+        bench.journal.keep_receipt = full  # type: ignore[method-assign]
+        await plug_and_wait(bench)
+        assert bench.codes("MeteringReceiptRes") == ["FAILED"]
+        assert await kept(bench) == []
+        assert [row[2] for row in await bench.records()][-1] == "A"
+        bench.journal.keep_receipt = keep  # type: ignore[method-assign]
+        bench.evcc.try_again()
+        await bench.charging()
+        await bench.clock.sleep(20)
+        assert set(bench.codes("MeteringReceiptRes")[1:]) == {"OK"}
+
+    on_bench(main, **settings(tmp_path, Words(), policy=EVERY_FIFTH))
 
 
 def forged(receipt: Receipt, **fields: Any) -> Receipt:

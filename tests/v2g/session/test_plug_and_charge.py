@@ -187,6 +187,14 @@ def test_receipts_are_signed_and_kept(mode: str) -> None:
     assert pair.ended("station").outcome == "terminated"
 
 
+@pytest.mark.parametrize(("kept", "code"), [(None, "FAILED"), (False, "FAILED")])
+def test_a_receipt_that_the_station_does_not_keep_is_not_confirmed(kept: bool | None, code: str) -> None:
+    pair = Pair(station(meter=METER, receipt_required=True, receipt_kept=kept), vehicle(), tls=True)
+    pair.run()
+    assert pair.refused() == [("MeteringReceiptReq", code)]
+    assert len(pair.found(ReceiptReceived)) == 1
+
+
 def test_no_receipt_is_asked_of_who_pays_at_the_station() -> None:
     pair = Pair(AutoStation(meter=METER, receipt_required=True))
     pair.run()
