@@ -69,7 +69,7 @@ class ContractRoots:
             roots = [*await self._pools.roots("mo"), *await self._pools.roots("v2g")]
             self._roots = [load(root.certificate) for root in roots]
             self._until = self._clock.monotonic() + ROOTS_KEPT_S
-            self._issuers = [load(der) for der in certificates_of(await self._pools.ca_certificates("mo"))]
+            self._issuers = certificates_of(await self._pools.ca_certificates("mo"))
         except (PlugbenchError, ValueError):  # ValueError: no base64
             return
 

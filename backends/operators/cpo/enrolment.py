@@ -17,7 +17,6 @@ from backends.pki.csr import RequestRefused, read_request
 from ports.clock import Clock
 from ports.errors import PeerError, PlugbenchError
 from ports.trace import TraceEvent, Tracer
-from v2g.certificates import CertificateError, load
 
 STATION, V2G = "ChargingStationCertificate", "V2GCertificate"  # OCPP 2.0.1 CertificateSigningUseEnumType
 MAX_LENGTH = 4  # certificates of a chain
@@ -43,8 +42,8 @@ class PoolEnroller:
     async def __call__(self, request: bytes, station: str) -> tuple[bytes, ...]:  # noqa: ARG002 - of the protocol
         """The leaf and the CAs between it and its root."""
         issued = certificates_of(await self._pools.enroll(self._ca, request, edition=self._edition))
-        found = certificates_of(await self._pools.ca_certificates(self._ca, edition=self._edition))
-        authorities, chain = [load(der) for der in found], [load(issued[0])]
+        authorities = certificates_of(await self._pools.ca_certificates(self._ca, edition=self._edition))
+        chain = issued[:1]
         while (issuer := _issuer(chain[-1], authorities)) is not None and len(chain) < MAX_LENGTH:
             chain.append(issuer)
         return tuple(one.dump() for one in chain)
@@ -81,7 +80,7 @@ class EnrolmentDesk:
             answer = await link.call("CertificateSigned", {"certificateChain": text, **_use(link, use)})
             if answer["status"] != "Accepted":
                 why = f"the station says {answer['status']} {answer.get('statusInfo', '')}".rstrip()
-        except (PlugbenchError, CertificateError) as error:
+        except PlugbenchError as error:
             why = str(error)
         data = {"station": link.station, "use": use, "issued": not why, "why": why}
         self._tracer(TraceEvent(self._clock.monotonic(), "backend", "csms.enrolled", self._name, data))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from ssl import SSLContext
 from typing import Any
 
 import sqlalchemy as sa
@@ -177,7 +178,11 @@ class Wire:
 
 @asynccontextmanager
 async def station(
-    cpo: RunningCpo, version: str = "ocpp2.0.1", identity: str = "CP1", headers: Mapping[str, str] | None = None
+    cpo: RunningCpo,
+    version: str = "ocpp2.0.1",
+    identity: str = "CP1",
+    headers: Mapping[str, str] | None = None,
+    ssl: SSLContext | None = None,
 ) -> AsyncIterator[Wire]:
     """A connection of a station."""
     async with connect(
@@ -186,6 +191,7 @@ async def station(
         additional_headers=BASIC if headers is None else headers,
         compression=None,
         proxy=None,
+        ssl=ssl,
     ) as socket:
         yield Wire(socket)
 
