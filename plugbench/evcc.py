@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:  # imported where they are used: the command has to start fast
     from ports.clock import Clock
     from v2g.link.interfaces import Interface
     from v2g.session.events import PausedSession
+    from v2g.session.fault import Fault
     from v2g.session.vehicle_side import VehicleState
 
 
@@ -43,6 +45,15 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
         "--timeout", action="append", type=_timeout, default=[], metavar="MESSAGE=SECONDS", help="CurrentDemandReq=2"
     )
     parser.add_argument("--settle", type=float, default=0.05, metavar="SECONDS", help="look for a second station")
+    parser.add_argument(
+        "--fault",
+        action="append",
+        type=_fault,
+        default=[],
+        metavar="NAME|JSON",
+        help="do something wrong: the name of an attack on Plug & Charge ('wrong challenge'), or a fault of "
+        'docs/session-faults.md as JSON, e.g. \'{"fault": "drop", "message": "PowerDeliveryReq"}\'; may be repeated',
+    )
     add_certificates(parser)
     parser.set_defaults(run=lambda args: asyncio.run(_run(args)))
 
@@ -82,12 +93,14 @@ async def _session(
     paused: PausedSession | None = None,
 ) -> PausedSession | None:
     """Drive one session; the paused session when it ended so."""
+    from ports.faults import no_fault
     from v2g.link.connection import Connection, LinkSettings
     from v2g.link.sdp_client import TlsWish
     from v2g.link.simple_vehicle import SimpleVehicle
     from v2g.link.vehicle import connect
     from v2g.session.evcc import Evcc, EvccSettings
     from v2g.session.events import ContractInstalled, Ended, Event
+    from v2g.session.faults import FaultPlan
     from v2g.session.vehicle_side import PAUSE, STOP
 
     state = _state(args, certificates, clock)
@@ -99,9 +112,10 @@ async def _session(
     machine = EvccSettings(pre_charge_tolerance=args.pre_charge_tolerance, message_times=dict(args.timeout))
     vehicle = SimpleVehicle(state, clock, loops=args.loops, wish=PAUSE if pause else STOP)
     ended: list[Ended] = []
+    hook = FaultPlan(args.fault) if args.fault else no_fault
 
     def make(connection: Connection, now: float) -> Evcc:
-        return Evcc(state, now=now, tls=connection.is_tls, settings=machine, paused=paused)
+        return Evcc(state, now=now, tls=connection.is_tls, settings=machine, paused=paused, hook=hook)
 
     def on_event(connection: Connection, event: Event) -> None:
         vehicle.handle(connection, event)
@@ -129,6 +143,22 @@ def _timeout(text: str) -> tuple[str, float]:
         return message, float(seconds)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not MESSAGE=SECONDS") from None
+
+
+def _fault(text: str) -> Fault:
+    from ports.errors import LocalError
+    from v2g.session.faults import read_fault
+    from v2g.session.signing_faults import CONTRACT_FAULTS
+
+    if text in CONTRACT_FAULTS:
+        return CONTRACT_FAULTS[text]
+    try:
+        return read_fault(json.loads(text))
+    except (ValueError, AttributeError):
+        names = ", ".join(CONTRACT_FAULTS)
+        raise argparse.ArgumentTypeError(f"{text!r} is no JSON object, and none of {names}") from None
+    except LocalError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _interrupt(session: asyncio.Task[Any]) -> None:

@@ -20,6 +20,8 @@ from tests.v2g.link.chains import write_chain
 from tests.v2g.session.pki import EMAID, OTHER_EMAID, make_pki
 from tests.v2g.test_certificates import NOW, Issued
 from v2g.session.events import ContractInstalled
+from v2g.session.faults import Drop
+from v2g.session.signing_faults import CONTRACT_FAULTS
 
 
 def write(folder: Path, kind: str, *chain: Issued) -> None:
@@ -117,3 +119,32 @@ def test_a_session_paid_from_a_store(tmp_path: Path, files: Path) -> None:
         assert secc.finish() == 0
     assert vehicle.returncode == 0, vehicle.stdout + vehicle.stderr
     assert "EV     PaymentDetailsReq" in vehicle.stdout
+
+
+def test_a_vehicle_that_does_something_wrong(tmp_path: Path, files: Path) -> None:
+    chain = write_chain(tmp_path, "A")
+    with Secc("--certificates", chain.certificates, "--key", chain.key, "--auth", "pnc,eim", "--sessions", 1) as secc:
+        vehicle = evcc(secc.port, "--pki", files, "--root", chain.root, "--auth", "pnc", "--fault", "another key")
+        assert secc.finish() == 1
+    assert vehicle.returncode == 1, vehicle.stdout + vehicle.stderr
+    assert "AuthorizationRes  FAILED_SignatureError" in vehicle.stdout
+
+
+def test_faults_are_attacks_or_json() -> None:
+    found = options("--fault", "wrong challenge", "--fault", '{"fault": "drop", "message": "SessionStopReq"}').fault
+    assert found == [CONTRACT_FAULTS["wrong challenge"], Drop(message="SessionStopReq")]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("explode", "is no JSON object, and none of wrong challenge,"),
+        ("[]", "is no JSON object"),
+        ('{"fault": "explode"}', "known are"),
+        ('{"fault": "delay", "message": "X"}', "seconds"),
+    ],
+)
+def test_a_fault_that_nobody_knows(text: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        options("--fault", text)
+    assert said in " ".join(capsys.readouterr().err.split())

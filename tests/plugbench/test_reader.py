@@ -63,7 +63,7 @@ def test_a_tag_of_another_kind_is_a_failure(
 ) -> None:
     path, write = line
     write(frame(TAG))
-    assert main(["reader", "watch", "--port", path, "--protocol", "frame", "--for", "1.5"]) == 1
+    assert main(["reader", "watch", "--port", path, "--protocol", "frame", "--for", "0.5"]) == 1
     assert "UID of 5 octets (010063E9AE), ISO14443 has 4 or 7 or 10" in capsys.readouterr().err
 
 
