@@ -108,26 +108,21 @@ def test_roots_of_a_store_are_those_that_tls_trusts(tmp_path: Path, files: Path)
     assert Certificates(options("--tls", "off", "--pki", files)).tls(None) is None
 
 
-def test_a_session_paid_from_a_store(tmp_path: Path, files: Path) -> None:
+def test_a_session_paid_from_a_store_and_an_attack(tmp_path: Path, files: Path) -> None:
     chain = write_chain(tmp_path, "A")
     root = tmp_path / "mo-root.pem"
     root.write_bytes(pem.armor("CERTIFICATE", make_pki().mo_root.der))
     station = ["--certificates", chain.certificates, "--key", chain.key, "--tls", "required", "--auth", "pnc,eim"]
-    with Secc(*station, "--contract-root", root, "--sessions", 1) as secc:
-        words = ["--store", tmp_path / "store", "--pki", files, "--root", chain.root]
-        vehicle = evcc(secc.port, *words, "--auth", "pnc", "--tls", "required", "--loops", 1)
-        assert secc.finish() == 0
-    assert vehicle.returncode == 0, vehicle.stdout + vehicle.stderr
-    assert "EV     PaymentDetailsReq" in vehicle.stdout
-
-
-def test_a_vehicle_that_does_something_wrong(tmp_path: Path, files: Path) -> None:
-    chain = write_chain(tmp_path, "A")
-    with Secc("--certificates", chain.certificates, "--key", chain.key, "--auth", "pnc,eim", "--sessions", 1) as secc:
-        vehicle = evcc(secc.port, "--pki", files, "--root", chain.root, "--auth", "pnc", "--fault", "another key")
-        assert secc.finish() == 1
-    assert vehicle.returncode == 1, vehicle.stdout + vehicle.stderr
-    assert "AuthorizationRes  FAILED_SignatureError" in vehicle.stdout
+    words = ["--store", tmp_path / "store", "--auth", "pnc", "--tls", "required", "--loops", 1]
+    with Secc(*station, "--contract-root", root, "--sessions", 2) as secc:
+        good = evcc(secc.port, *words, "--pki", files, "--root", chain.root)
+        bad = evcc(secc.port, *words, "--fault", "another key")
+        secc.finish()
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert "EV     PaymentDetailsReq" in good.stdout
+    assert bad.returncode == 1, bad.stdout + bad.stderr
+    assert "AuthorizationRes  FAILED_SignatureError" in bad.stdout
+    assert [one["outcome"] for one in secc.lines[-1]["sessions"]] == ["terminated", "failed"]
 
 
 def test_faults_are_attacks_or_json() -> None:
