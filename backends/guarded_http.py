@@ -7,6 +7,7 @@ import ipaddress
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import httpx
 
@@ -48,9 +49,15 @@ class GuardedHttp:
         verify: as httpx takes it (an ssl.SSLContext, True). transport: in place of the network, for tests.
         """
         self._allowed = tuple(allowed)
-        self._client = httpx.AsyncClient(
-            verify=public_trust() if verify is True else verify,  # type: ignore[arg-type]
-            transport=transport,
+        self._verify = verify
+        self._transport = transport
+
+    @cached_property
+    def _client(self) -> httpx.AsyncClient:
+        """Made when it is used first: reading the public roots takes a while."""
+        return httpx.AsyncClient(
+            verify=public_trust() if self._verify is True else self._verify,  # type: ignore[arg-type]
+            transport=self._transport,
             follow_redirects=False,
             trust_env=False,
             timeout=None,  # noqa: S113 - every request has its own
@@ -83,7 +90,8 @@ class GuardedHttp:
 
     async def close(self) -> None:
         """Close the connections; harmless when closed."""
-        await self._client.aclose()
+        if "_client" in self.__dict__:
+            await self._client.aclose()
 
     async def _resolve(self, host: str, port: int) -> str:
         try:

@@ -177,7 +177,7 @@ def encoded(message: Any) -> bytes:
     One limit is not the schema's: DHPublicKey of X448 has 56 octets without filler by the text ([V2G20-2495]), where
     the schema's type has 133. Lengths are not part of the grammar, so every decoder reads it.
     """
-    data = getattr(message, "SignedInstallationData", None)
+    data: Any = getattr(message, "SignedInstallationData", None)
     if getattr(data, "ECDHCurve", "") != "X448" or len(data.DHPublicKey or b"") != X448.dh_public_key_length:
         return encode(message)
     kept, data.DHPublicKey = data.DHPublicKey, bytes(SECP521.dh_public_key_length)

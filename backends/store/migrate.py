@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_ID = 0x506C7567  # "Plug": so that two servers on one PostgreSQL do not migrate at once
@@ -14,10 +12,27 @@ LOCK_ID = 0x506C7567  # "Plug": so that two servers on one PostgreSQL do not mig
 
 def migrate(connection: sa.Connection, revision: str = "head") -> None:
     """Apply what is missing within the open transaction; nothing when the schema is the newest. Raises DBAPIError."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:id)"), {"id": LOCK_ID})
+    if revision == "head" and _revision(connection) == _newest():
+        return
+    from alembic import command  # takes longer to import than everything else of the store
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:id)"), {"id": LOCK_ID})
     command.upgrade(config, revision)
+
+
+def _revision(connection: sa.Connection) -> str:
+    """Of the schema as it is, "" = none yet."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return ""
+    return str(connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one_or_none() or "")
+
+
+def _newest() -> str:
+    """The files are named after their revision: 0001_first_schema.py."""
+    return max(path.name for path in (MIGRATIONS / "versions").glob("[0-9]*.py")).partition("_")[0]

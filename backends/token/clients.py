@@ -12,8 +12,8 @@ from backends.sealing import hash_secret, secret_matches
 from backends.store.audit import record
 from backends.store.schema import CLIENTS
 
-# compared against when the client is unknown, so that the answer takes as long as for a wrong secret
-_NOBODY = hash_secret(secrets.token_urlsafe())
+# in the form of `hash_secret`: compared against when the client is unknown, which takes as long as for a wrong secret
+_NOBODY = f"{secrets.token_hex(16)}${secrets.token_hex(32)}"
 _SHOWN = [CLIENTS.c[name] for name in ("client_id", "name", "role", "wmis", "provider_ids", "disabled")]
 
 

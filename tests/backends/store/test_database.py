@@ -1,4 +1,5 @@
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -6,10 +7,11 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from backends.store.database import Database, StoreError
 from backends.store.locks import lock
-from backends.store.migrate import migrate
+from backends.store.migrate import MIGRATIONS, _newest, migrate
 from backends.store.schema import AUDIT, CONTRACT_CERTIFICATES, CONTRACTS, METADATA, SIGNED_CONTRACTS
 from tests.doubles import ManualClock
 
@@ -46,6 +48,14 @@ async def test_the_migrations_make_the_schema_of_the_tables(database: Database) 
         return list(compare_metadata(MigrationContext.configure(connection), METADATA))
 
     assert await database.read(differences) == []
+
+
+async def test_a_store_of_the_newest_schema_opens_without_migrations(store_url: str) -> None:
+    """Alembic agrees about which revision is the newest."""
+    assert _newest() == ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    code = "import sys, backends.store.database as d; from tests.doubles import ManualClock; "
+    code += f"d.Database({store_url!r}, ManualClock()); sys.exit('alembic' in sys.modules)"
+    assert await (await asyncio.create_subprocess_exec(sys.executable, "-c", code)).wait() == 0
 
 
 async def test_contracts_of_an_older_store_keep_their_certificates(tmp_path: Path) -> None:
