@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from hil_rigs.bill_check import CheckedBill
 from hil_rigs.evidence.assertions import Assertion
 from hil_rigs.evidence.manifest import File, Versions
 from hil_rigs.evidence.report.markup import Markup, element, joined, table
@@ -51,9 +52,10 @@ def page(said: Contents) -> str:
         _summary(said),
         _problems(result),
         _section("Sessions", _sessions(result.sessions)) if result.sessions else "",
+        _section("Bills", _bills(result.bills)) if result.bills else "",
         _assertions(said.assertions),
         _section("Timeline", element("figure", timeline(said.series))),
-        _section("Sequence", element("figure", sequence(said.story.passages))),
+        _section("Sequence", element("figure", sequence(said.story.passages, said.series.began or 0.0))),
         _section("Signatures", _signatures(said.story)),
         _section("What was real", _resources(result)),
         _section("Versions", _versions(said.versions)),
@@ -117,6 +119,23 @@ def _sessions(sessions: Sequence[CheckedSession]) -> Markup:
                 "" if one.difference_wh is None else f"{one.difference_wh:+.3f}",
             )
             for one in sessions
+        ),
+    )
+
+
+def _bills(bills: Sequence[CheckedBill]) -> Markup:
+    return table(
+        ("transaction", "operator", "verdict", "kWh", "with VAT", "signed values"),
+        (
+            (
+                one.transaction_id,
+                one.operator,
+                verdict("invalid" if one.problems else "valid"),
+                "none" if one.kwh is None else one.kwh,
+                "none" if one.total is None else f"{one.total} {one.currency}",
+                one.values,
+            )
+            for one in bills
         ),
     )
 

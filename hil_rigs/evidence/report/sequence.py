@@ -14,14 +14,13 @@ MOST_ROWS = 1500
 LONGEST_TEXT = 90
 
 
-def sequence(passages: Sequence[Passage]) -> Markup:
-    """The drawing: time on the left, one lane for each participant."""
+def sequence(passages: Sequence[Passage], began: float = 0.0) -> Markup:
+    """The drawing: time on the left, one lane for each participant. began: boot-time seconds that are shown as 0."""
     lanes = [lane for lane in Lane if any(lane in (one.sender, one.receiver) for p in passages for one in p.steps)]
     if not lanes:
         return element("p", "Nothing was said.")
     apart = (WIDTH - LEFT) / len(lanes)
     places = {lane: round(LEFT + apart * (number + 0.5), 1) for number, lane in enumerate(lanes)}
-    began = passages[0].steps[0].at
     parts: list[Markup] = []
     y, rows = 54.0, 0
     for passage in passages:

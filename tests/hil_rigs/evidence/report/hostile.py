@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from hil_rigs.bill_check import CheckedBill
 from hil_rigs.evidence.assertions import Assertion
 from hil_rigs.evidence.event_hash import Event
 from hil_rigs.evidence.manifest import File, Versions
@@ -60,6 +61,7 @@ def contents(**changes: Any) -> Contents:
             resources=[ResourceLine(EVIL, EVIL, EVIL, EVIL)],
             sessions=(CheckedSession("1", EVIL, EVIL, EVIL, Decimal(1), (EVIL,), Decimal(1), Decimal(0), (EVIL,)),),
             problems=(EVIL,),
+            bills=(CheckedBill(EVIL, EVIL, Decimal(1), Decimal(1), EVIL, 1, (EVIL,)),),
         ),
         "assertions": [
             Assertion(id=EVIL, claim=EVIL, channel=EVIL, verdict="fail", expected=EVIL, observed=EVIL, place=EVIL)
