@@ -22,7 +22,7 @@ PAYLOADS = st.dictionaries(TEXT, VALUES, max_size=4)
 IDS = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=36)
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(
     st.builds(Call, IDS, IDS, PAYLOADS)
     | st.builds(Result, IDS, PAYLOADS)
@@ -32,7 +32,7 @@ def test_a_frame_comes_back_as_it_went(frame: Call | Result | Refusal) -> None:
     assert decode(encode(frame)) == frame
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(st.text() | st.recursive(VALUES, lambda v: st.lists(v, max_size=5)).map(lambda v: json.dumps(v, default=str)))
 def test_any_text_is_a_frame_or_an_error_of_the_peer(text: str) -> None:
     with contextlib.suppress(FrameError):

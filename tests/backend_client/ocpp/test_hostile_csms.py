@@ -116,10 +116,21 @@ def spoiled(draw: st.DrawFn) -> tuple[Version, str, Any]:
     return version, action, payload
 
 
-@settings(max_examples=150)
+@settings(max_examples=30)
 @given(spoiled())
 def test_every_request_has_an_answer_that_can_be_sent(request_: tuple[Version, str, Any]) -> None:
-    version, action, payload = request_
+    is_answered(*request_)
+
+
+@pytest.mark.fuzz
+@settings(max_examples=20_000)
+@given(spoiled())
+def test_every_request_has_an_answer_for_long(request_: tuple[Version, str, Any]) -> None:
+    is_answered(*request_)
+
+
+def is_answered(version: Version, action: str, payload: Any) -> None:
+    """By a link that is not connected: its answer is a frame."""
 
     async def ask(folder: Path) -> None:
         options = OcppSettings(

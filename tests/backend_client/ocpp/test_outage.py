@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from ocpp.exceptions import SecurityError
+from ocpp.v201 import call
 
 from backend_client.credential import Credential
 from backend_client.ocpp.link import OcppLink, open_ocpp
@@ -102,7 +103,7 @@ def outage(folder: Path, hours: int) -> None:
         await run.deliver(maker.make(Tx.END, "500.000", after_s=0))
 
     run = virtual(folder, body)
-    effects = [call.payload for call in run.csms.effects.values() if call.action == "TransactionEvent"]
+    effects = [one.payload for one in run.csms.effects.values() if one.action == "TransactionEvent"]
     assert [event["seqNo"] for event in effects] == list(range(hours * 60 + 2))
     assert [event["offline"] for event in effects] == [False] + [True] * (hours * 60) + [False]
     assert len(run.csms.of("TransactionEvent")) == len(effects) + 1
@@ -122,7 +123,7 @@ def outage(folder: Path, hours: int) -> None:
 
 
 def test_hours_without_the_csms_leave_no_gap(tmp_path: Path) -> None:
-    outage(tmp_path, 2)
+    outage(tmp_path, 1)
 
 
 @pytest.mark.soak
@@ -166,13 +167,13 @@ def test_pending_and_rejected_are_honoured(tmp_path: Path) -> None:
     async def body(run: Run) -> None:
         run.csms.answers["BootNotification"] = boot
         await run.clock.sleep(40)
-        assert [call.action for call in run.csms.heard] == ["BootNotification"]
+        assert [one.action for one in run.csms.heard] == ["BootNotification"]
         with pytest.raises(RigError, match="away"):
             await run.link.deliver(Maker().make(Tx.BEGIN))
         await run.clock.sleep(175)
 
     run = virtual(tmp_path, body)
-    actions = [call.action for call in run.csms.heard]
+    actions = [one.action for one in run.csms.heard]
     boots = [e.at for e in run.trace if e.kind == "ocpp.sent" and "BootNotification" in str(e.data)]
     assert [round(later - earlier) for earlier, later in pairwise(boots)] == [50, 50]
     assert (
@@ -180,6 +181,16 @@ def test_pending_and_rejected_are_honoured(tmp_path: Path) -> None:
         == ["BootNotification"] * 3 + ["StatusNotification"] * 2 + ["SecurityEventNotification"] + ["Heartbeat"] * 2
     )
     assert next(e.data["csms_ahead_s"] for e in run.trace if e.kind == "ocpp.clock") == pytest.approx(5, abs=0.1)
+
+
+def test_a_new_heartbeat_interval_counts_at_once(tmp_path: Path) -> None:
+    async def body(run: Run) -> None:
+        item = {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "HeartbeatInterval"}}
+        await run.clock.sleep(1)
+        await run.csms.call(call.SetVariables(set_variable_data=[{**item, "attribute_value": "10"}]))
+        await run.clock.sleep(35)
+
+    assert len(virtual(tmp_path, body).csms.of("Heartbeat")) == 3
 
 
 def test_a_csms_that_says_nothing_is_left_and_found_again(tmp_path: Path) -> None:

@@ -223,12 +223,6 @@ async def test_a_flood_of_requests_is_refused_and_nothing_else_suffers(bench: Be
     await csms.until(lambda: sum("Rejected" in frame for frame in csms.frames) == 33)
 
 
-async def test_a_new_heartbeat_interval_counts_at_once(bench: Bench) -> None:
-    csms = await up(bench, "1.6", heartbeat_s=1000.0)
-    await csms.call(call16.ChangeConfiguration(key="HeartbeatInterval", value="1"))
-    await csms.until(lambda: bool(csms.of("Heartbeat")))
-
-
 async def test_triggers(bench: Bench) -> None:
     csms = await up(bench, "2.0.1")
     before = len(csms.of("StatusNotification"))
