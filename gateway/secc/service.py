@@ -6,51 +6,37 @@ The transaction machine alone opens and closes; a session asks for power, and le
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.admission import Admission
-from gateway.authorisation import RefusedError
 from gateway.connector import Connector
-from gateway.free_charging import admit_anybody
 from gateway.journal import Journal
-from gateway.journal_entry import Entry, JournalError
-from gateway.receipt import Receipt
-from gateway.secc.certificate_request import CertificateRequest
 from gateway.secc.outlet import Outlet
+from gateway.secc.payment import Payment, Till
 from gateway.secc.pilot_mode import DUTIES, NEXT, STEADY, Happening, Mode
 from gateway.secc.setup import SeccSetup
-from gateway.transaction import RESTING, Event, State
+from gateway.transaction import Event
 from ocmf.terms import Tx
 from ports.charge_control import PilotState
 from ports.clock import Clock
-from ports.contracts import ContractAnswer
 from ports.dc_supply import DcRating
-from ports.errors import LocalError, PeerError, RigError
+from ports.errors import PeerError, RigError
 from ports.trace import TraceEvent, Tracer
 from v2g.link.connection import Connection, LinkSettings
 from v2g.link.station import Station
 from v2g.session import events as v2g
 from v2g.session.secc import Secc, SeccSettings
-from v2g.session.station_side import CertificateAnswer
-
-LOOP = frozenset({"ChargingStatusReq", "CurrentDemandReq"})
 
 
 @dataclass(slots=True, eq=False)
 class _Session:
-    """One connection of a vehicle. leaving: asked to end. is_free: it waits to be let in for nothing.
-
-    contract: what waits to be authorised. asking: the tasks that ask about it; they end with the session.
-    """
+    """One connection of a vehicle. leaving: asked to end."""
 
     connection: Connection
     outlet: Outlet
-    contract: v2g.AuthorizationWanted | None = None
-    asking: list[asyncio.Task[None]] = field(default_factory=list)
-    is_free: bool = False
+    payment: Payment
     wants_cable_check: bool = False
     leaving: bool = False
 
@@ -74,15 +60,15 @@ class SeccService:
         self._setup = setup
         self._clock = clock
         self._tracer = tracer
-        self._admission = admission
-        self._journal = journal
         self._sessions: dict[Connection, _Session] = {}
         self._current: _Session | None = None
         self._shown: float | None = STEADY
         self._silence: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._fetches: set[asyncio.Task[ContractAnswer]] = set()
         self._review_planned = False
+        self._till = Till(
+            connector, setup.contract_source, admission, journal, clock, self._trace, self._spawn, self._changed
+        )
 
     async def open(self) -> None:
         """Listen, and follow the connector. Raises RigError."""
@@ -104,7 +90,7 @@ class SeccService:
         """End every session and listen no more; harmless when closed."""
         if self.station is not None:
             await self.station.close("the station shuts down")
-        for task in [*self._tasks, *self._fetches, *([self._silence] if self._silence else [])]:
+        for task in [*self._tasks, *self._till.fetches, *([self._silence] if self._silence else [])]:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._setup.dc is not None:
@@ -122,7 +108,7 @@ class SeccService:
     def _make(self, connection: Connection, now: float) -> Secc:
         outlet = Outlet(self._connector, self._setup, self._clock)
         outlet.contracts_offered = self.station is None or not self.station.tls_problem()
-        self._sessions[connection] = _Session(connection, outlet)
+        self._sessions[connection] = _Session(connection, outlet, Payment(self._till, connection, outlet))
         connection.closed.add_done_callback(lambda _: self._sessions.pop(connection, None))
         settings = SeccSettings(protocols=self._setup.protocols, random=self._setup.random)
         return Secc(
@@ -144,19 +130,6 @@ class SeccService:
         match event:
             case v2g.StateChanged():
                 outlet.settle()
-            case v2g.AuthorizationWanted(payment="Contract"):
-                session.contract = event
-                outlet.certificates = event.certificates
-            case v2g.AuthorizationWanted():
-                session.is_free = outlet.free
-            case v2g.Received(name=name) if name in LOOP:
-                outlet.receipts.message()
-            case v2g.ReceiptReceived():
-                self._keep_receipt(session, event)
-            case v2g.Send(name="MeteringReceiptRes"):
-                outlet.receipt_kept = None
-            case v2g.CertificateWanted():
-                self._request_certificate(session, event)
             case v2g.ParametersWanted(mode=mode):
                 outlet.renegotiation = False
                 outlet.offer_schedules(mode)
@@ -177,7 +150,8 @@ class SeccService:
                 self._end(session, event)
                 return
             case _:
-                return
+                if not session.payment.take(event):
+                    return
         self._changed()
 
     def _begin(self, session: _Session, started: v2g.SessionStarted) -> None:
@@ -197,8 +171,7 @@ class SeccService:
 
     def _end(self, session: _Session, ended: v2g.Ended) -> None:
         self._current = None
-        for task in session.asking:
-            task.cancel()
+        session.payment.end()
         self._trace("secc.session", outcome=ended.outcome, why=ended.reason)
         self._set_output(0.0, 0.0)
         if ended.paused is not None and self._connector.machine.in_transaction and not session.outlet.ending:
@@ -229,87 +202,11 @@ class SeccService:
             self._set_output(0.0, 0.0)
         session = self._current
         if session is not None:
-            self._authorise(session)
+            session.payment.review()
             self._check_cable(session)
-            self._pace_receipts(session)
             self._see_off(session)
             session.connection.changed()
         self._show()
-
-    def _authorise(self, session: _Session) -> None:
-        """A contract, as soon as the transaction before it is over."""
-        machine = self._connector.machine
-        if session.is_free and machine.state in RESTING:
-            session.is_free = False
-            admit_anybody(self._admission, self._connector)
-        if session.contract is None or (machine.state not in RESTING and machine.user is None):
-            return
-        contract, session.contract = session.contract, None
-        session.asking.append(self._spawn(self._ask(session, contract), "authorisation"))
-
-    async def _ask(self, session: _Session, contract: v2g.AuthorizationWanted) -> None:
-        try:
-            await self._admission.present_contract(self._connector, contract.emaid, contract.certificates)
-        except RefusedError as error:
-            self._trace("secc.refused", why=str(error), code=error.code)
-            session.outlet.refusal = error.code
-        except Exception:  # ours: the vehicle is not left waiting for it
-            session.outlet.refusal = "FAILED"
-            raise
-        finally:
-            self._changed()
-
-    def _request_certificate(self, session: _Session, wanted: v2g.CertificateWanted) -> None:
-        source = self._setup.contract_source
-        if source is None:  # the service is not offered; a vehicle may ask all the same
-            session.outlet.certificate_answer = CertificateAnswer(code="FAILED_NoCertificateAvailable")
-            return
-        request = CertificateRequest(source, wanted, self._clock, self._trace)
-        self._fetches.add(request.asking)
-        request.asking.add_done_callback(self._fetches.discard)
-        self._spawn(self._fetch(session, request), "certificate")
-
-    async def _fetch(self, session: _Session, request: CertificateRequest) -> None:
-        try:
-            session.outlet.certificate_answer = await request.answer()
-        except Exception:  # ours: the vehicle is not left waiting for it
-            session.outlet.certificate_answer = CertificateAnswer()
-            raise
-        finally:
-            session.connection.changed()
-
-    def _pace_receipts(self, session: _Session) -> None:
-        """Have a reading signed when the vehicle is to sign one."""
-        transaction, receipts = self._connector.transaction, session.outlet.receipts
-        if transaction is None or not session.outlet.certificates:
-            return
-        receipts.kept(transaction.kept)
-        charging = self._connector.machine.state is State.CHARGING
-        if charging and receipts.wants_sample(self._clock.monotonic(), transaction.kept):
-            self._connector.feed(Event.SAMPLE_DUE)
-
-    def _keep_receipt(self, session: _Session, received: v2g.ReceiptReceived) -> None:
-        outlet = session.outlet
-        shown, now = outlet.receipts.shown, self._clock.monotonic()
-        outlet.receipts.received(now)
-        if shown is None:
-            raise LocalError("a receipt that nobody asked for was accepted")
-        chain = outlet.certificates or (received.certificate,)
-        session_id = session.connection.machine.session_id if session.connection.machine else b""
-        receipt = Receipt(shown.entry.seq, session_id, received.exi, chain, shown.entry.boot_id, now)
-        self._spawn(self._store_receipt(session, receipt, shown.entry), "receipt")
-
-    async def _store_receipt(self, session: _Session, receipt: Receipt, entry: Entry) -> None:
-        try:
-            await self._journal.keep_receipt(receipt)
-        except JournalError as error:
-            self._trace("session.trouble", part="receipt", page=entry.page, why=str(error))
-            session.outlet.receipt_kept = False
-        else:
-            digest = hashlib.sha256(receipt.exi).hexdigest()
-            self._trace("secc.receipt", page=entry.page, transaction=entry.transaction_id, request_sha256=digest)
-            session.outlet.receipt_kept = True
-        session.connection.changed()
 
     def _check_cable(self, session: _Session) -> None:
         if session.wants_cable_check and self._connector.contactor_closed:
