@@ -52,6 +52,11 @@ LEFT_OUT = (
     LeftOut("", frozenset({"peer", "port", "vehicle_port"}), "a port of the operating system"),
     LeftOut("", frozenset({"folder", "file", "link"}), "a path of this machine"),
     LeftOut("", frozenset({"signature", "public_key", "nonce", "token"}), "keys and what is made with them"),
+    LeftOut(
+        "",
+        frozenset({"sha256", "request_sha256", "response_sha256", "answer_sha256"}),
+        "hashes of messages that hold signatures",
+    ),
     LeftOut("sdp.", frozenset({"vehicle", "source"}), "a port of the operating system"),
     LeftOut("tls.", frozenset({"trusted_ca_keys", "certificates", "chain", "ocsp"}), "certificates of the run"),
     LeftOut(
@@ -62,6 +67,7 @@ LEFT_OUT = (
                 "SubCertificates",
                 "SignatureValue",
                 "DigestValue",
+                "OEMProvisioningCert",
                 "GenChallenge",
                 "SigMeterReading",
                 "MeterSignature",
@@ -75,6 +81,26 @@ LEFT_OUT = (
             }
         ),
         "keys, signatures and nonces",
+    ),
+    *(
+        LeftOut(
+            kind,
+            frozenset(  # OCPP 1.6 and 2.0.1: signed values, certificates, EXI messages that carry them
+                {
+                    "signedMeterData",
+                    "publicKey",
+                    "issuerKeyHash",
+                    "serialNumber",
+                    "responderURL",
+                    "ocspResult",
+                    "certificate",
+                    "exiRequest",
+                    "exiResponse",
+                }
+            ),
+            f"keys and signatures in {kind} messages",
+        )
+        for kind in ("ocpp.", "csms.")
     ),
 )
 
