@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 from backend_client.ocpi_cdrs import token_type
 from backend_client.ocpi_messages import Allowed, AuthorizationInfo, LocationReferences
-from backend_client.ocpi_session import OcpiRefused, OcpiSession, converted, part
+from backend_client.ocpi_session import OcpiRefused, OcpiSession, below, converted
 from ports.authorisation import Authorisation, AuthorisationRequest, AuthorisationStatus
 from ports.errors import PeerError
 
@@ -51,7 +51,7 @@ class OcpiAuthoriser:
         if not 0 < len(request.id) <= MAX_UID:
             detail = f"an OCPI token has 1 to {MAX_UID} characters, this identification {len(request.id)}"
             return Authorisation(AuthorisationStatus.INVALID, detail=detail)
-        url = f"{await self._session.endpoint('tokens', 'SENDER')}/{part(request.id)}/authorize"
+        url = below(await self._session.endpoint("tokens", "SENDER"), request.id, "authorize")
         where = LocationReferences(
             location_id=self._location_id, evse_uids=[request.evse_id] if request.evse_id else []
         )

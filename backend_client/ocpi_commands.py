@@ -13,7 +13,7 @@ from backend_client.ocpi_messages import (
     StopSession,
     Token,
 )
-from backend_client.ocpi_session import OcpiSession, converted, part
+from backend_client.ocpi_session import OcpiSession, below, converted
 
 
 class OcpiCommands:
@@ -40,7 +40,7 @@ class OcpiCommands:
         return await self._send("STOP_SESSION", StopSession(response_url=response_url, session_id=session_id))
 
     async def _send(self, name: str, command: StartSession | StopSession) -> CommandResponse:
-        url = f"{await self._session.endpoint('commands', 'RECEIVER')}/{name}"
+        url = below(await self._session.endpoint("commands", "RECEIVER"), name)
         answer = await self._session.request("POST", url, checked(command, name))
         return converted(answer, CommandResponse, name)
 
@@ -55,6 +55,5 @@ async def report_outcome(session: OcpiSession, response_url: str, outcome: Comma
 
 async def put_session(session: OcpiSession, news: Session) -> None:
     """The CPO tells the MO what holds of a session (9.2.2). Raises LocalError, PeerError, RigError."""
-    url = await session.endpoint("sessions", "RECEIVER")
-    path = "/".join(part(one) for one in (news.country_code, news.party_id, news.id))
-    await session.request("PUT", f"{url}/{path}", checked(news, f"session {news.id}"))
+    url = below(await session.endpoint("sessions", "RECEIVER"), news.country_code, news.party_id, news.id)
+    await session.request("PUT", url, checked(news, f"session {news.id}"))

@@ -105,7 +105,7 @@ class OcpiSession:
         await self._client.aclose()
 
     async def endpoint(self, module: str, role: InterfaceRole) -> str:
-        """URL of a module, without a slash at its end. Raises RigError when the platform has none."""
+        """URL of a module, exactly as the platform gives it. Raises RigError when it has none."""
         if not self._endpoints:
             answer = await self.request("GET", self.versions_url)
             versions = converted(answer, list[Version], "GET versions")
@@ -113,7 +113,7 @@ class OcpiSession:
             if not url:
                 raise RigError(f"{self.versions_url} does not speak OCPI {VERSION}")
             details = converted(await self.request("GET", url), VersionDetails, "GET version details")
-            self._endpoints = {(one.identifier, one.role): one.url.rstrip("/") for one in details.endpoints}
+            self._endpoints = {(one.identifier, one.role): one.url for one in details.endpoints}
         if (module, role) not in self._endpoints:
             raise RigError(f"{self.versions_url} has no {module} as {role}")
         return self._endpoints[module, role]
@@ -166,15 +166,18 @@ class OcpiSession:
         return str(UUID(int=self._random.getrandbits(128), version=4))
 
 
-def part(value: str) -> str:
-    """A value as one segment of a path."""
-    return quote(value, safe="")
+def below(url: str, *names: str) -> str:
+    """The URL of something in a module."""
+    return "/".join([url.rstrip("/"), *(quote(name, safe="") for name in names)])
 
 
 def converted(answer: OcpiAnswer, kind: type[T], operation: str) -> T:
-    """The data of an answer. Raises PeerError: it is something else."""
+    """The data of an answer; a single object may stand in a list, as py_ocpi sends it. Raises PeerError."""
+    data = answer.data
+    if isinstance(data, list) and len(data) == 1 and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        data = data[0]
     try:
-        return msgspec.convert(answer.data, kind)
+        return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
         raise PeerError(f"OCPI {operation}: the answer does not fit: {error}", answer.body[:2000]) from None
 

@@ -254,7 +254,7 @@ async def test_answers_are_told_apart(tmp_path: Path, answer: Any, outcome: obje
         assert TOKEN not in str(caught.value) + repr(caught.value)
         assert isinstance(caught.value, PeerError) == issubclass(outcome, PeerError)
     posted = [one for one in platform.requests if one.method == "POST"]
-    assert [str(one.url) for one in posted] == ["http://mo/cdrs"]  # once
+    assert [str(one.url) for one in posted] == ["http://mo/cdrs/"]  # once
     (request,) = posted
     assert request.headers["authorization"] == "Token " + base64.b64encode(TOKEN.encode()).decode()
     assert len({one.headers["x-request-id"] for one in platform.requests}) == 3
