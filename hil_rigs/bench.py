@@ -18,7 +18,7 @@ from gateway.authorisation import IdToken, ListEntry, LocalList
 from gateway.controller import Controller
 from gateway.forwarder import Forwarder
 from gateway.journal import Journal
-from gateway.policy import ConnectorSetup, GatewayIdentity, OcspPolicy, Policy
+from gateway.policy import ConnectorSetup, GatewayIdentity, OcspPolicy, OnTrouble, Policy
 from gateway.secc.setup import SeccSetup
 from hil_rigs.hooks import Hooks
 from hil_rigs.resources import ChargerResource, FileKeyResource
@@ -34,6 +34,7 @@ from hil_rigs.wiring.metering import Metering, build_metering
 from hil_rigs.wiring.operators import Operators, build_operators, register_at_operators
 from hil_rigs.wiring.plant import build_plant
 from hil_rigs.wiring.pools import Pools, build_pools
+from hil_rigs.wiring.readers import Readers, build_readers
 from hil_rigs.wiring.responders import Responders
 from hil_rigs.wiring.run_pki import RunPki, prepare_pki, write_public
 from hil_rigs.wiring.signing import build_signer
@@ -74,6 +75,7 @@ class Bench:
     pki: RunPki
     operators: Operators
     csms: CsmsLinks
+    readers: Readers
 
 
 @asynccontextmanager
@@ -114,6 +116,7 @@ async def open_bench(
         journal = await Journal.open(journal_file, signer, clock, tracer=tracer)
         random = clock.fork_random("forwarder") if isinstance(clock, VirtualClock) else None
         forwarder = Forwarder(journal, backends.clients, clock, random=random, tracer=tracer)
+        readers = build_readers(rig, clock, tracer)
         source = _contract_source(rig, pools, csms, clock, tracer)
         controller = Controller(
             _identity(rig, clock),
@@ -135,12 +138,14 @@ async def open_bench(
             clock,
             authorisers=[csms.links[name] for name in rig.gateway.authorisers if name != LOCAL],
             certificate_status=_status_source(rig, csms, clock, stack),
+            readers=readers.setups,
             tracer=tracer,
         )
         stack.push_async_callback(controller.close)
         await controller.start()
-        for link in csms.links.values():
-            await link.start()
+        for csms_link in csms.links.values():
+            csms_link.attach(controller)
+            await csms_link.start()
         vehicles = build_vehicles(rig, links, plant, pki, private, clock, tracer)
         for vehicle in vehicles.values():
             vehicle.start()
@@ -161,6 +166,7 @@ async def open_bench(
             pki,
             operators,
             csms,
+            readers,
         )
 
 
@@ -217,7 +223,11 @@ def _setup(
         max_power_kw=rating_kw * HEADROOM,
         policy=Policy(
             sample_s=connector.reading_interval_s,
-            poll_s=max(1.0, connector.reading_interval_s / LIVE_PER_SAMPLE),
+            poll_s=connector.live_interval_s or max(1.0, connector.reading_interval_s / LIVE_PER_SAMPLE),
+            meter_lost=OnTrouble(connector.trouble.meter_lost),
+            meter_silence_s=connector.trouble.meter_silence_s,
+            clock_step=OnTrouble(connector.trouble.clock_step),
+            token_s=connector.trouble.token_s,
             ocsp=OcspPolicy.OFF if rig.gateway.ocsp is None else OcspPolicy(rig.gateway.ocsp.policy),
             free=rig.gateway.free,
             receipt_s=connector.reading_interval_s if rig.gateway.receipts else 0.0,

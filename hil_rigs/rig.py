@@ -73,6 +73,17 @@ class VirtualClockSettings(
 ClockSettings = RealClockSettings | VirtualClockSettings
 
 
+class TroublePolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the operator decides about trouble. Seconds; what is not given is as in `gateway.policy.Policy`."""
+
+    meter_lost: Annotated[Literal["stop", "continue"], Meta(description="a meter that is silent for too long")] = "stop"
+    meter_silence_s: Annotated[float, Meta(gt=0, description="without a good reading so long it is lost")] = 10.0
+    clock_step: Annotated[Literal["stop", "continue"], Meta(description="civil time was set while charging")] = (
+        "continue"
+    )
+    token_s: Annotated[float, Meta(gt=0, description="a record may stay unsigned so long before charging stops")] = 30.0
+
+
 class Connector(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One connector of the gateway, and the resources that belong to it."""
 
@@ -93,7 +104,12 @@ class Connector(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reading_interval_s: Annotated[
         float, Meta(ge=1, le=86400, description="seconds between two signed readings of a session")
     ] = 60.0
+    live_interval_s: (
+        Annotated[float, Meta(ge=1, le=86400, description="seconds between two readings that are shown, not signed")]
+        | None
+    ) = None
     secc: SeccSettings | None = None
+    trouble: TroublePolicy = TroublePolicy()
 
 
 class Identification(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

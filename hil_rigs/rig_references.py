@@ -44,10 +44,17 @@ def references(rig: Rig) -> Iterator[Finding]:
             kind = rig.resources[name].__struct_config__.tag
             yield place, f'"{name}" is of kind {kind}, expected {wanted}'
     ids = [connector.id for connector in rig.gateway.connectors]
+    for place, connector in _connectors(rig):
+        if connector not in ids:
+            yield place, f'no connector "{connector}": {did_you_mean(connector, ids)}'
+
+
+def _connectors(rig: Rig) -> Iterator[tuple[Place, str]]:
     for number, session in enumerate(rig.sessions):
-        if session.connector not in ids:
-            hint = did_you_mean(session.connector, ids)
-            yield ("sessions", number, "connector"), f'no connector "{session.connector}": {hint}'
+        yield ("sessions", number, "connector"), session.connector
+    for name, found in rig.resources.items():
+        if isinstance(found, SimulatedReaderResource | SerialReaderResource | PcscReaderResource):
+            yield from ((("resources", name, "connectors", number), one) for number, one in enumerate(found.connectors))
 
 
 def names(rig: Rig) -> Iterator[Name]:

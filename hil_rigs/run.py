@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -108,7 +108,7 @@ async def _run(
             waiting = ", ".join(f"{name}: {count}" for name, count in bench.forwarder.waiting().items() if count)
             what = f"records that did not reach their backend: {waiting}" if waiting else "bills that were not taken"
             problems.append(f"after {DELIVERY_S:g} s there are {what}")
-        records = await _delivered(bench)
+        records = await delivered(bench)
         key = decode_public_key(identity.public_key)
         problems += check_pages(records, key) if records else []
         checked = tuple(_check(bench, one, records, key) for one in sessions)
@@ -132,11 +132,14 @@ async def _run(
     return RunOutcome(result, tuple(records), key)
 
 
-async def _delivered(bench: Bench) -> list[SignedRecord]:
-    """What the embedded CPO holds; without one, what the journal released."""
+async def delivered(bench: Bench) -> list[SignedRecord]:
+    """What the embedded CPO holds, with the station's names of transactions; without one, what the journal released."""
+    released = [entry.record() for entry in await bench.journal.entries() if entry.is_signed]
     for cpo in bench.backends.embedded:
-        return await cpo.records()
-    return [entry.record() for entry in await bench.journal.entries() if entry.is_signed]
+        names = {record.record_id: record.transaction_id for record in released}
+        held = await cpo.records()
+        return [replace(one, transaction_id=names.get(one.record_id, one.transaction_id)) for one in held]
+    return released
 
 
 def _check(bench: Bench, session: SessionResult, records: list[SignedRecord], key: PublicKey) -> CheckedSession:

@@ -20,7 +20,9 @@ from hil_rigs.rig import Session
 from hil_rigs.wiring.v2g_link import lead_to
 from ocmf.terms import IdType
 from ports.errors import RigError
+from ports.reader import CardKind
 
+CARDS = {IdType.ISO14443: CardKind.ISO14443, IdType.ISO15693: CardKind.ISO15693}
 PATIENCE_S = 60.0  # for everything that happens at once on a station that works
 LONGEST_S = 48 * 3600.0  # for a charge that ends by energy or state of charge
 
@@ -77,8 +79,8 @@ class _Run:
         self._prepare_v2g()
         self._vehicle.plug_in(self._bench.plant.connectors[session.connector])
         await self._soon("the station to see the vehicle", controller.wait_for(session.connector, State.PLUGGED))
-        if not self._has_contract:
-            await controller.authorise(session.connector, self._card())
+        if not self._has_contract and not self._bench.rig.gateway.free:
+            await self._identify()
         await self._soon("energy to flow", self._energy())
         self.transaction_id = next(
             status.transaction_id for status in controller.status() if status.name == session.connector
@@ -137,10 +139,10 @@ class _Run:
             self.problem = f"the connector reports {', '.join(status.faults)}"
         if status.transaction_id:
             self.transaction_id = status.transaction_id
-            if self._has_contract:
+            if self._has_contract or self._bench.rig.gateway.free:
                 controller.stop(session.connector)
             elif status.state not in ENDING:  # a V2G session ends its transaction by itself
-                await controller.authorise(session.connector, self._card())
+                await self._identify()
         try:
             await self._soon(
                 "the transaction to end", controller.wait_for(session.connector, State.PLUGGED, State.FAULTED)
@@ -152,6 +154,16 @@ class _Run:
             await self._soon("the connector to be free", controller.wait_for(session.connector, State.AVAILABLE))
         except RigError as error:
             self.problem = self.problem or str(error)
+
+    async def _identify(self) -> None:
+        """Hold the card to the reader; at a connector with real readers only, somebody does it. Raises RefusedError."""
+        connector, token = self._session.connector, self._card()
+        reader = self._bench.readers.at(connector)
+        kind = CARDS.get(token.id_type)
+        if reader is not None and kind is not None:
+            reader.tap(bytes.fromhex(token.id), kind)
+        elif not self._bench.readers.setups or kind is None:
+            await self._bench.controller.authorise(connector, token)
 
     def _card(self) -> IdToken:
         listed = {entry.id: entry.type for entry in self._bench.rig.gateway.local_list}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -49,14 +50,27 @@ class OemResource(Struct, tag_field="kind", tag="operator.oem", frozen=True, kw_
 
 
 class HubResource(Struct, tag_field="kind", tag="operator.hub", frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A roaming hub: takes charge detail records over OICP."""
+    """A roaming hub: takes charge detail records over OICP, for every mobility operator behind it."""
 
     url: EmbeddedOrHttp = EMBEDDED
     ca_file: TrustFile | None = None
+    certificate_file: (
+        Annotated[Path, Meta(description="PEM file of the CPO's certificate; OICP knows it by that")] | None
+    ) = None
+    key_file: Annotated[Path, Meta(description="PEM file of its key")] | None = None
+
+    @property
+    def client_certificate(self) -> tuple[Path, Path] | None:
+        """Both files."""
+        if self.certificate_file is None or self.key_file is None:
+            return None
+        return self.certificate_file, self.key_file
 
     def __post_init__(self) -> None:
         """What belongs together."""
-        check_url(self, real_only=("ca_file",))
+        check_url(self, real_only=("ca_file", "certificate_file", "key_file"))
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("expected both certificate_file and key_file, or none")
 
 
 OperatorResource = MoResource | OemResource | HubResource

@@ -31,13 +31,17 @@ def _step(
 class Happenings:
     """Tells events in order. It remembers OCPP calls: their results do not say what they answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Mapping[str, str]) -> None:
+        """kinds: of the rig's resources, by name."""
+        self._kinds = kinds
         self._calls: dict[tuple[str, str], str] = {}
 
     def tell(self, event: Event) -> Step | None:
         """What the event tells; None: nothing for a story."""
         if event.kind in OCPP:
             return self._ocpp(event)
+        if event.kind == "oicp.request":
+            return self._oicp(event)
         row = TELL.get(event.kind)
         return row(event) if row is not None else None
 
@@ -54,6 +58,12 @@ class Happenings:
             text = f"{asked}: {message[2]}" if message[0] == 4 else f"{asked} answered"
         ends = (Lane.STATION, Lane.CPO) if event.kind == "ocpp.sent" else (Lane.CPO, Lane.STATION)
         return Step(event.at, event.source, *ends, text, "OCPP", _ocpp_remark(message), {"message": message})
+
+    def _oicp(self, event: Event) -> Step:
+        """A hub is asked by the CPO, a mobility operator by the hub."""
+        ends = (Lane.HUB, Lane.MO) if self._kinds.get(event.source) == "operator.mo" else (Lane.CPO, Lane.HUB)
+        text, remark = f"POST {event.data.get('path')}", f"answered {event.data.get('status')}"
+        return Step(event.at, event.source, *ends, text, "OICP", remark, event.data)
 
 
 def _ocpp_remark(message: list[Any]) -> str:
@@ -96,6 +106,7 @@ def _detail(key: str) -> Callable[[Data], str]:
 
 TELL: Mapping[str, Tell] = {
     "oem.published": _step(Lane.OEM, Lane.POOLS, "OPCP", lambda d: f"provisioning certificate {d['pcid']}"),
+    "oem.installed": _step(Lane.OEM, Lane.VEHICLE, "vehicle", lambda d: f"contract {d['emaid']}, soon to end"),
     "mo.ordered": _step(Lane.MO, Lane.POOLS, "OPCP", lambda d: f"contract {d['emaid']} for {d['pcid']}"),
     "opcp.request": _step(Lane.STATION, Lane.POOLS, "OPCP", lambda d: f"signedContractData ({d['action']})"),
     "opcp.answer": _step(
@@ -138,6 +149,9 @@ TELL: Mapping[str, Tell] = {
     "ocpi.request": _step(
         Lane.CPO, Lane.MO, "OCPI", lambda d: f"{d['method']} {d['path']}", lambda d: f"answered {d['status']}"
     ),
+    "hub.cdr.forwarded": _step(Lane.HUB, Lane.MO, "OICP", lambda _d: "charge detail record forwarded"),
+    "hub.cdr.waiting": _step(Lane.HUB, Lane.MO, "OICP", lambda _d: "charge detail record waits", _detail("why")),
+    "hub.cdr.rejected": _step(Lane.MO, Lane.HUB, "OICP", lambda _d: "charge detail record rejected", _detail("why")),
     "mo.cdr.billed": _step(Lane.MO, Lane.MO, "OCPI", lambda d: f"charge detail record {d['cdr']} is billed"),
     "mo.cdr.refused": _step(Lane.MO, Lane.MO, "OCPI", lambda d: f"no bill: {d['reason']}", _detail("why")),
     "mo.cdr.undecidable": _step(Lane.MO, Lane.MO, "OCPI", lambda d: f"no bill yet: {d['reason']}", _detail("why")),

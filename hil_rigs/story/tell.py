@@ -12,6 +12,7 @@ from asn1crypto.x509 import Certificate  # type: ignore[import-untyped]
 
 from hil_rigs.evidence.event_hash import EVENTS, MAX_LINE, Event, decode_event
 from hil_rigs.evidence.source import Source, lines_of, open_source, whole
+from hil_rigs.story.happenings import Happenings
 from hil_rigs.story.recorded import read_recording
 from hil_rigs.story.signatures import Trust, of_messages, of_records, of_tls
 from hil_rigs.story.step import Story, folded
@@ -34,7 +35,8 @@ def tell(path: Path) -> Story:
 
 
 def _tell(source: Source) -> Story:
-    timeline, tls = Timeline(), []
+    report = _report(source)
+    timeline, tls = Timeline(Happenings(_kinds(report))), []
     for event in _events(source):
         timeline.see(event)
         if event.kind.startswith("tls."):
@@ -50,7 +52,6 @@ def _tell(source: Source) -> Story:
             signatures += of_messages(messages, trust)
             notes += said
     signatures += of_records(_records(source), _public_key(source))
-    report = _report(source)
     return Story(
         rig=str(report.get("rig", "")),
         verdict=str(report.get("verdict", "")),
@@ -58,6 +59,13 @@ def _tell(source: Source) -> Story:
         signatures=tuple(signatures),
         notes=tuple(notes),
     )
+
+
+def _kinds(report: dict[str, object]) -> dict[str, str]:
+    """The kinds of the rig's resources, by name, as far as the report says."""
+    lines = report.get("resources")
+    rows = [line for line in lines if isinstance(line, dict)] if isinstance(lines, list) else []
+    return {str(row.get("name")): str(row.get("kind")) for row in rows}
 
 
 def _events(source: Source) -> Iterator[Event]:

@@ -28,7 +28,7 @@ class _Seen:
 class Timeline:
     """Events first, then the recordings: `see` all of the former, `join` each of the latter."""
 
-    _happenings: Happenings = field(default_factory=Happenings)
+    _happenings: Happenings
     _placed: list[tuple[int, int, Step]] = field(default_factory=list)
     _seen: dict[str, list[_Seen]] = field(default_factory=dict)
     _count: int = 0

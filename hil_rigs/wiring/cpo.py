@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -33,22 +33,17 @@ READ_AT_ONCE = 100_000
 
 @dataclass(slots=True)
 class EmbeddedCpo:
-    """A CPO served by this run. url: where people and programs reach it.
-
-    station: what it puts before the transactions of our station, which it keeps apart from those of others.
-    """
+    """A CPO served by this run. url: where people and programs reach it."""
 
     name: str
     receiver: CpoReceiver
     database: Database
     url: str
-    station: str = ""
 
     async def records(self) -> list[SignedRecord]:
-        """Everything that it holds, with the station's own names of transactions."""
+        """Everything that it holds; transactions have the names that it gave them."""
         stored = await self.database.read(lambda connection: stored_records(connection, limit=READ_AT_ONCE))
-        own = [one.record for one in stored]
-        return [replace(one, transaction_id=one.transaction_id.removeprefix(self.station)) for one in own]
+        return [one.record for one in stored]
 
 
 @dataclass(slots=True)

@@ -170,7 +170,8 @@ async def _serve(
         settings,
         database,
         around.clock,
-        authorisers=list(around.operators.authorisers.values()),
+        # who gets the bills says who may charge; without anybody, whoever there is
+        authorisers=[around.operators.authorisers[one] for one in resource.bills_to or around.operators.authorisers],
         contracts=None if resource.pools is None else around.pools.clients[resource.pools],
         sinks={one: around.operators.sinks[one] for one in resource.bills_to},
         faults=around.hooks.csms,
@@ -179,5 +180,5 @@ async def _serve(
     )
     stack.push_async_callback(running.close)
     receiver = CpoReceiver(database, around.clock, tracer=around.tracer)
-    backends.embedded.append(EmbeddedCpo(name, receiver, database, running.url, f"{identity}/"))
+    backends.embedded.append(EmbeddedCpo(name, receiver, database, running.url))
     return running

@@ -1,4 +1,4 @@
-"""The mobility operators of a rig: embedded ones are served by the run, others are only spoken to over OCPI."""
+"""Mobility operators and hubs of a rig: embedded ones are served by the run, others are only spoken to (OCPI, OICP)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from backend_client.credential import Credential
 from backend_client.ocpi_authoriser import OcpiAuthoriser
 from backend_client.ocpi_cdrs import OcpiCdrs, OcpiSite
 from backend_client.ocpi_session import OcpiSession, Party
+from backend_client.oicp_authoriser import OicpAuthoriser
+from backend_client.oicp_cdrs import OicpCdrs
+from backend_client.oicp_session import OicpSession
 from backends.store.database import Database
 from hil_rigs.hooks import Hooks
-from hil_rigs.resources import MoResource, VehicleResource
+from hil_rigs.resources import HubResource, MoResource, VehicleResource
 from hil_rigs.resources.url import EMBEDDED
 from hil_rigs.rig import Rig
 from hil_rigs.virtual_clock import VirtualClock
@@ -30,9 +33,11 @@ from ports.errors import RigError
 from ports.trace import Tracer
 
 if TYPE_CHECKING:  # imported where it is served
+    from backends.operators.hub.serve import RunningHub
     from backends.operators.mo.serve import RunningMo
 
 CPO = Party("DE", "PLC")
+OICP_CPO = "DE*PLC"
 SITE = OcpiSite(
     location_id="PLUGBENCH",
     address="Test bench",
@@ -48,9 +53,10 @@ YEAR = timedelta(days=365)
 
 @dataclass(slots=True)
 class Operators:
-    """What the CPO knows of others, by resource name. embedded: the mobility operators that this run serves."""
+    """What the CPO knows of others, by resource name. embedded, hubs: mobility operators and hubs of this run."""
 
     embedded: dict[str, RunningMo] = field(default_factory=dict)
+    hubs: dict[str, RunningHub] = field(default_factory=dict)
     authorisers: dict[str, Authoriser] = field(default_factory=dict)
     sinks: dict[str, ChargeDetailSink] = field(default_factory=dict)
 
@@ -85,7 +91,38 @@ async def build_operators(
         authoriser = OcpiAuthoriser(session, SITE.location_id, name)
         operators.authorisers[name] = authoriser
         operators.sinks[name] = OcpiCdrs(session, CPO, SITE, clock.now, authoriser.info)
+    for name, resource in rig.resources.items():  # they know the operators behind them
+        if isinstance(resource, HubResource):
+            url = resource.url
+            if url == EMBEDDED:
+                operators.hubs[name] = await _serve_hub(name, rig, operators, folder, clock, tracer, stack)
+                url = operators.hubs[name].url
+            hub = OicpSession(url, ca_file=resource.ca_file, client_certificate=resource.client_certificate)
+            stack.push_async_callback(hub.close)
+            asks = OicpAuthoriser(hub, OICP_CPO, clock.now, name)
+            operators.authorisers[name] = asks
+            operators.sinks[name] = OicpCdrs(hub, OICP_CPO, asks.session_of)
     return operators
+
+
+async def _serve_hub(
+    name: str, rig: Rig, operators: Operators, folder: Path, clock: Clock, tracer: Tracer, stack: AsyncExitStack
+) -> RunningHub:
+    from backends.operators.hub import tables
+    from backends.operators.hub.serve import serve_hub
+    from backends.operators.hub.settings import HubOperator, HubProvider, HubSettings
+
+    database = Database(f"sqlite:///{folder / f'{name}.db'}", clock, tables.prepare)
+    stack.push_async_callback(database.close)
+    providers = [
+        HubProvider(id=f"{mo.provider_id[:2]}-{mo.provider_id[2:]}", url=operators.embedded[one].url)
+        for one, mo in rig.resources.items()
+        if isinstance(mo, MoResource) and one in operators.embedded
+    ]
+    settings = HubSettings(name=name, providers=providers, operators=(HubOperator(id=OICP_CPO),))
+    running = await serve_hub(settings, database, clock, tracer, random_of(clock, name))
+    stack.push_async_callback(running.close)
+    return running
 
 
 async def _serve_mo(

@@ -15,6 +15,7 @@ from hil_rigs.hooks import Hooks
 from hil_rigs.http_faults import HttpFaults
 from hil_rigs.rig import Session
 from hil_rigs.rig_file import rig_of_text
+from hil_rigs.run import delivered
 from hil_rigs.run_check import TransactionCheck, check_transaction
 from hil_rigs.session_run import SessionResult, run_session
 from hil_rigs.virtual_clock import VirtualClock, run_virtual
@@ -80,7 +81,7 @@ class World:
         """The session's records at the CPO, verified, and its bill, once everything has been delivered."""
         await self.bench.forwarder.drained()
         await bills_delivered(self.bench)
-        records = await self.bench.backends.embedded[0].records()
+        records = await delivered(self.bench)
         own = [one for one in records if one.transaction_id == seen.result.transaction_id]
         key = decode_public_key((await self.bench.signer.identity()).public_key)
         checked = check_transaction(seen.result.transaction_id, own, key)
