@@ -82,7 +82,7 @@ class Services:
         )
         self.updates = ContractUpdates(database, clock, self.trust, self.signing)
         self.webhooks = WebhookEndpoints(database, sealer, clock, rules)
-        self.cleansing = Cleansing(database, clock, revocation, self.removal, self.dispatcher.wake)
+        self.cleansing = Cleansing(database, clock, revocation, self.removal, self.dispatcher.wake, own_revocations=own)
 
     @asynccontextmanager
     async def running(self, modules: Collection[str]) -> AsyncIterator[None]:

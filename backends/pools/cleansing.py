@@ -6,6 +6,7 @@ A root that goes takes nothing with it: chains below it fail when they are asked
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from asn1crypto.x509 import Certificate  # type: ignore[import-untyped]
 
 from backends.pools.cascade import ContractRemoval, drop_contracts, plain
 from backends.pools.contract_data import SCHEMAS, answer_of
+from backends.pools.contract_rows import OwnRevocations, no_own_certificates
 from backends.pools.editions import ISO2
 from backends.pools.events import WAITING, EventKind
 from backends.pools.provisioning_pool import withdraw
@@ -35,7 +37,8 @@ from v2g.exi.errors import ExiError
 
 EVERY_S = 86400
 FIRST_AFTER_S = 300  # a server that has just started has better things to do
-BATCH = 500
+BATCH = 50
+PAUSE_S = 0.01  # after every batch and every chain that is asked about: requests go first
 ACTOR = "cleansing"
 RECEIVED_KEPT_S = 7 * 86400
 EVENTS_KEPT_S = 90 * 86400
@@ -62,17 +65,25 @@ class Cleansing:
         revocation: RevocationCheck,
         removal: ContractRemoval,
         on_change: Callable[[], None] = lambda: None,
+        *,
+        own_revocations: OwnRevocations = no_own_certificates,
     ) -> None:
-        """on_change: called when something went, so that its events are sent."""
+        """on_change: called when something went, so that its events are sent.
+
+        own_revocations: what the PKI in the same database says of its certificates.
+        """
         self._database = database
         self._clock = clock
         self._revocation = revocation
         self._removal = removal
         self._on_change = on_change
+        self._own_revocations = own_revocations
+        self._pause_s = 0.0
 
     async def run(self) -> None:
         """Soon and then every day, until cancelled."""
         await self._clock.sleep(FIRST_AFTER_S)
+        self._pause_s = PAUSE_S
         while True:
             try:
                 await self.cleanse()
@@ -106,11 +117,10 @@ class Cleansing:
         columns = PROVISIONING.c
         while True:
             after = sa.select(PROVISIONING).where(columns.pcid_key > last).order_by(columns.pcid_key).limit(BATCH)
-            rows = await self._rows(after)
+            rows, chains, known = await self._batch(after, _vehicle_chain)
             roots = await self._all_roots()
-            for row in rows:
-                chain = [octets for octets in (row.certificate, row.sub_ca_2, row.sub_ca_1) if octets is not None]
-                if row.valid_to < self._now() or await self._revoked(chain, roots):
+            for row, chain, revoked in zip(rows, chains, known, strict=True):
+                if row.valid_to < self._now() or await self._revoked(chain, roots, revoked):
                     gone += await self._withdraw(row.pcid_key)
             if len(rows) < BATCH:
                 return gone
@@ -123,10 +133,10 @@ class Cleansing:
         key = (columns.emaid_key, columns.namespace, columns.cps_root_id)
         while True:
             after = sa.select(SIGNED_CONTRACTS).where(sa.tuple_(*key) > last).order_by(*key).limit(BATCH)
-            rows = await self._rows(after)
+            rows, chains, known = await self._batch(after, _contract_chain)
             roots = await self._all_roots()
-            for row in rows:
-                if row.valid_to < now or await self._revoked(_contract_chain(row), roots):
+            for row, chain, revoked in zip(rows, chains, known, strict=True):
+                if row.valid_to < now or await self._revoked(chain, roots, revoked):
                     gone += await self._drop_variant(row, now)
             if len(rows) < BATCH:
                 return gone
@@ -172,10 +182,12 @@ class Cleansing:
             return 0
         return 1
 
-    async def _revoked(self, chain: Sequence[bytes], roots: Sequence[Certificate]) -> bool:
-        """Only a clear answer counts: an unreachable responder removes nothing."""
+    async def _revoked(self, chain: Sequence[bytes], roots: Sequence[Certificate], known: bool | None) -> bool:
+        """known: what our own PKI says. Only a clear answer counts: an unreachable responder removes nothing."""
+        if known is not None:
+            return known
         path = _path([load(chain[0]), *map(_sub_ca, chain[1:])], roots)
-        await asyncio.sleep(0)  # there may be very many: requests go first
+        await self._pause()
         try:
             await self._revocation(path, "")
         except Refused as refused:
@@ -186,8 +198,34 @@ class Cleansing:
         roots = await self._database.read(lambda connection: of_types(connection, tuple(RootType)))
         return [root.x509 for root in roots]
 
-    async def _rows(self, query: sa.Select[Any]) -> Sequence[Any]:
-        return await self._database.read(lambda connection: connection.execute(query).all())
+    async def _batch(
+        self, query: sa.Select[Any], chain_of: Callable[[Any], list[bytes]]
+    ) -> tuple[Sequence[Any], list[list[bytes]], list[bool | None]]:
+        """Rows, their chains, and whether one of a chain was revoked; None = not all of it is of our own PKI."""
+        now = self._now()
+
+        def work(connection: sa.Connection) -> tuple[Sequence[Any], list[list[bytes]], list[bool | None]]:
+            rows = connection.execute(query).all()
+            chains = [chain_of(row) for row in rows]
+            prints = [[hashlib.sha256(octets).hexdigest() for octets in chain] for chain in chains]
+            own = self._own_revocations(connection, list({one for chain in prints for one in chain}))
+            known = [
+                any((moment := own[one]) is not None and moment <= now for one in chain)
+                if own.keys() >= set(chain)
+                else None
+                for chain in prints
+            ]
+            return rows, chains, known
+
+        await self._pause()
+        return await self._database.read(work)
+
+    async def _pause(self) -> None:
+        """There may be very many."""
+        if self._pause_s:
+            await self._clock.sleep(self._pause_s)
+        else:
+            await asyncio.sleep(0)
 
     def _now(self) -> int:
         return int(self._clock.now().timestamp())
@@ -213,6 +251,10 @@ def _path(chain: Sequence[Certificate], roots: Sequence[Certificate]) -> list[Ce
         path.append(issuer)
         rest.remove(issuer)
     return path
+
+
+def _vehicle_chain(row: Any) -> list[bytes]:
+    return [octets for octets in (row.certificate, row.sub_ca_2, row.sub_ca_1) if octets is not None]
 
 
 def _contract_chain(row: Any) -> list[bytes]:

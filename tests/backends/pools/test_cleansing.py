@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+
 import pytest
+import sqlalchemy as sa
 
 from backends.opcp.event_names import API
 from backends.pools.cascade import ContractRemoval
-from backends.pools.cleansing import EVENTS_KEPT_S, Cleansed, Cleansing
+from backends.pools.cleansing import BATCH, EVENTS_KEPT_S, EVERY_S, FIRST_AFTER_S, PAUSE_S, Cleansed, Cleansing
 from backends.pools.dispatcher import Dispatcher
 from backends.pools.editions import ISO2, ISO20
 from backends.pools.events import EventKind
@@ -13,6 +17,7 @@ from backends.pools.root_pool import RootPool, RootType
 from backends.pools.webhooks import EndpointSettings, WebhookEndpoints
 from backends.refusals import Refused
 from backends.store.database import Database
+from backends.store.schema import PROVISIONING
 from tests.backends.chains import NOW, TO, Tree, issue, tree, vehicle
 from tests.backends.pool_doubles import ADMIN, MO, OEM, MoCa, Revocations, add_contract, emaids, event_kinds
 from tests.doubles import ManualClock
@@ -153,3 +158,51 @@ async def test_old_events_are_forgotten_unless_somebody_still_waits_for_them(
     await roots.put(issue("second", 1, **later).der, RootType.OEM, ADMIN)
     await cleansing.cleanse()
     assert await event_kinds(database) == ["root added"]  # the second
+
+
+@pytest.mark.parametrize(("revoked", "gone"), [(None, 0), (0, 1), (2**40, 0)])
+async def test_of_certificates_of_our_own_pki_nobody_is_asked(
+    database: Database,
+    clock: ManualClock,
+    revocations: Revocations,
+    removal: ContractRemoval,
+    oem: Tree,
+    revoked: int | None,
+    gone: int,
+) -> None:
+    def own(_connection: sa.Connection, prints: Sequence[str]) -> dict[str, int | None]:
+        known: dict[str, int | None] = dict.fromkeys(prints)
+        return known | dict.fromkeys(prints[:1], revoked)
+
+    revocations.asked = 0
+    cleansing = Cleansing(database, clock, revocations, removal, own_revocations=own)
+    assert (await cleansing.cleanse()).vehicles == gone
+    assert revocations.asked == 0
+
+
+async def test_more_than_a_batch_of_vehicles(cleansing: Cleansing, database: Database, oem: Tree) -> None:
+    def copies(connection: sa.Connection) -> None:
+        row = connection.execute(sa.select(PROVISIONING)).one()._asdict()
+        for number in range(2 * BATCH):
+            pcid = f"WMIcopy{number:010d}"
+            connection.execute(PROVISIONING.insert().values({**row, "pcid": pcid, "pcid_key": pcid.upper()}))
+        old = PROVISIONING.c.pcid_key.like("%1")
+        connection.execute(PROVISIONING.update().where(old).values(valid_to=0))
+
+    await database.write(copies)
+    assert await cleansing.cleanse() == Cleansed(vehicles=2 * BATCH // 10 + 1)
+
+
+async def test_the_daily_cleansing_gives_way_to_requests(database: Database, removal: ContractRemoval) -> None:
+    """In virtual time: a pause before every batch of either pool."""
+    pauses: list[float] = []
+
+    class Napping(ManualClock):
+        async def sleep(self, seconds: float) -> None:
+            pauses.append(seconds)
+            if seconds == EVERY_S:
+                raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await Cleansing(database, Napping(), Revocations(), removal).run()
+    assert pauses == [FIRST_AFTER_S, PAUSE_S, PAUSE_S, EVERY_S]
