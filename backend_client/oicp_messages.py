@@ -1,7 +1,7 @@
 """Messages of OICP 2.3 with their published limits: charge detail records and authorisation.
 
 Fields, lengths, patterns: hubject/oicp, OICP-2.3, Charge Detail Record API v2.2 and Authorization API v2.1 (Swagger),
-data types (CPO, 03); where the two differ, the shorter limit.
+data types (CPO, 03); where the two differ, the data types, which are newer.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class CalibrationLawVerificationInfo(Message):
 
     calibration_law_certificate_id: S100 | None = msgspec.field(name="CalibrationLawCertificateID", default=None)
     public_key: S1000 | None = None
-    metering_signature_url: S100 | None = None
+    metering_signature_url: S200 | None = None  # Swagger still has 100
     metering_signature_encoding_format: S50 | None = None
     signed_metering_values_verification_instruction: S400 | None = None
 
