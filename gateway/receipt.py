@@ -12,22 +12,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ocmf.container import parse
 from ocmf.curves import curve_of_spelling
 from ocmf.der import decode_signature
-from ocmf.reading import read_readings
-from ocmf.verify import InvalidSignatureError, UndecidableError, verify_record
+from ocmf.verify import verify_record
 from ports.backend import SignedRecord
 from ports.errors import PeerError
 from v2g.certificate_profiles import Role
-from v2g.certificates import CertificateError, check_chain, load, public_key
+from v2g.certificates import check_chain, load, public_key
 from v2g.exi.codec import decode
-from v2g.exi.errors import ExiError
 from v2g.session.contract import FIELD
 from v2g.signature_suites import ISO2_SUITES
-from v2g.xmldsig import SignatureError, verify_message
+from v2g.xmldsig import verify_message
 
 SIGNATURE_OCTETS = 64  # ISO 15118-2, sigMeterReadingType
+METER_ID_LIMIT = 32  # meterIDType
 _WH = {"kWh": 1000, "Wh": 1}
 
 
@@ -88,26 +86,31 @@ def verify_receipt(
     if record is None:
         raise ReceiptError("the receipt is not joined with its record", receipt.exi)
     try:
-        message: Any = decode("iso2", receipt.exi)
-        body = message.Body.BodyElement
-        leaf, *others = [load(one) for one in receipt.certificates]
-        verify_message(message, public_key(leaf), ISO2_SUITES)  # type: ignore[arg-type]
-        if roots is not None and at is not None:
-            check_chain(leaf, others, roots, role=Role.CONTRACT, profile=FIELD, at=at)
-        verify_record(record.ocmf, public_key_of_meter or record.public_key)
-        parsed = parse(record.ocmf)
-    except (ExiError, CertificateError, SignatureError, InvalidSignatureError, UndecidableError) as error:
+        _verify(receipt, record, public_key_of_meter or record.public_key, roots, at)
+    except PeerError as error:
         raise ReceiptError(f"receipt for page {record.page}: {error}", receipt.exi) from error
-    except (AttributeError, ValueError) as error:
-        raise ReceiptError(f"receipt for page {record.page}: no MeteringReceiptReq ({error})", receipt.exi) from error
-    (reading,) = read_readings(parsed.fields, [])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # something else, or less, than was expected
+        raise ReceiptError(f"receipt for page {record.page} cannot be read: {error!r}", receipt.exi) from error
+
+
+def _verify(
+    receipt: Receipt, record: SignedRecord, key: str | bytes, roots: Iterable[Any] | None, at: datetime | None
+) -> None:
+    message: Any = decode("iso2", receipt.exi)
+    body = message.Body.BodyElement
+    leaf, *others = [load(one) for one in receipt.certificates]
+    verify_message(message, public_key(leaf), ISO2_SUITES)  # type: ignore[arg-type]
+    if roots is not None and at is not None:
+        check_chain(leaf, others, roots, role=Role.CONTRACT, profile=FIELD, at=at)
+    signed = verify_record(record.ocmf, key).record
+    (reading,) = signed.readings
     wh = None if reading.value is None else int(reading.value * _WH[reading.unit])
     expected = {
         "SessionID": (body.SessionID, receipt.session_id),
-        "MeterID": (body.MeterInfo.MeterID, parsed.fields["MS"][:32]),
+        "MeterID": (body.MeterInfo.MeterID, signed.string("MS")[:METER_ID_LIMIT]),
         "MeterReading": (body.MeterInfo.MeterReading, wh),
         "SigMeterReading": (body.MeterInfo.SigMeterReading, meter_signature(record.ocmf.rpartition("|")[2])),
     }
     for name, (found, wanted) in expected.items():
         if found != wanted:
-            raise ReceiptError(f"receipt for page {record.page}: {name} is {found!r}, the record has {wanted!r}")
+            raise ReceiptError(f"{name} is {found!r}, the record has {wanted!r}")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from gateway.open_transaction import KeptReading, OpenTransaction
 from gateway.plausibility import kwh
-from gateway.receipt import meter_signature
+from gateway.receipt import METER_ID_LIMIT, meter_signature
 from ports.meter import Quality, Reading
 from v2g.session.station_side import MeterReport
-
-METER_ID_LIMIT = 32  # ISO 15118-2, meterIDType
 
 
 def meter_report(transaction: OpenTransaction, shown: KeptReading | None, quality: Quality) -> MeterReport:

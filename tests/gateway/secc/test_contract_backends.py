@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -105,6 +105,11 @@ def test_a_contract_in_the_local_list_needs_no_backend(tmp_path: Path) -> None:
     on_bench(main, **settings(tmp_path, words, cards=cards))
 
 
+def quick_and_soak(table: Iterable[str], *quick: str) -> list[Any]:
+    """Rows of a table as parameters: some always, the others in the long campaign; `test_admission` has them all."""
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.soak) for name in table]
+
+
 S, C = AuthorisationStatus, ContractStatus
 WORDS: dict[str, tuple[Authorisation | Exception, str]] = {
     "revoked": (Authorisation(S.BLOCKED, C.CERTIFICATE_REVOKED), "FAILED_CertificateRevoked"),
@@ -122,7 +127,7 @@ WORDS: dict[str, tuple[Authorisation | Exception, str]] = {
 }
 
 
-@pytest.mark.parametrize("what", WORDS)
+@pytest.mark.parametrize("what", quick_and_soak(WORDS, "revoked", "away"))
 def test_a_refusal_has_its_code_and_closes_no_relay(tmp_path: Path, what: str) -> None:
     word, code = WORDS[what]
     words = Words(word)
@@ -296,7 +301,7 @@ OCSP: dict[str, tuple[OcspPolicy, Any, str, str]] = {
 }
 
 
-@pytest.mark.parametrize("what", OCSP)
+@pytest.mark.parametrize("what", quick_and_soak(OCSP, "hard, down", "soft, down", "soft, revoked", "off"))
 def test_ocsp_follows_the_policy_and_the_trace_names_it(tmp_path: Path, what: str) -> None:
     policy, status, code, decision = OCSP[what]
     words, responder = Words(), Responder(status)
