@@ -9,6 +9,7 @@ import json
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from jsonschema import Draft4Validator, Draft6Validator  # type: ignore[import-untyped]  # publishes no types
@@ -50,7 +51,7 @@ def code_of(version: Version, code: str) -> str:
 
 def is_known(version: Version, action: str) -> bool:
     """Whether the version has such an action."""
-    return action.isalnum() and _schema_path(version, action, answer=False).is_file()
+    return action in _actions(version)
 
 
 def check(version: Version, action: str, payload: Payload, *, answer: bool = False) -> None:
@@ -70,6 +71,12 @@ def check(version: Version, action: str, payload: Payload, *, answer: bool = Fal
 
 
 @cache
+def _actions(version: Version) -> frozenset[str]:
+    stems = (file.name.removesuffix(".json") for file in _folder(version).iterdir())
+    return frozenset(stem.removesuffix("Request") for stem in stems if not stem.endswith("Response"))
+
+
+@cache
 def _validator(version: Version, action: str, answer: bool) -> Any:
     path = _schema_path(version, action, answer=answer)
     schema = json.loads(path.read_text(encoding="utf-8-sig"), parse_float=Decimal)
@@ -77,6 +84,10 @@ def _validator(version: Version, action: str, answer: bool) -> Any:
     return kind(schema)
 
 
-def _schema_path(version: Version, action: str, *, answer: bool) -> Any:
+def _schema_path(version: Version, action: str, *, answer: bool) -> Traversable:
     suffix = "Response" if answer else "" if version is Version.V16 else "Request"
-    return files("ocpp") / f"v{version.replace('.', '')}" / "schemas" / f"{action}{suffix}.json"
+    return _folder(version) / f"{action}{suffix}.json"
+
+
+def _folder(version: Version) -> Traversable:
+    return files("ocpp") / f"v{version.replace('.', '')}" / "schemas"
