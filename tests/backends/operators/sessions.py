@@ -31,6 +31,7 @@ class Station:
     page: int = 0
     previous: str = ""
     kwh: Decimal = Decimal("100.000")
+    curve: str = "secp256r1"  # of `private`
 
     @property
     def public_key(self) -> str:
@@ -66,7 +67,7 @@ class Station:
             )
         )
         self.previous = payload_hash(payload)
-        return join(payload, self.private.sign(payload, ec.ECDSA(hashes.SHA256())), "secp256r1")
+        return join(payload, self.private.sign(payload, ec.ECDSA(hashes.SHA256())), self.curve)
 
     def charge(
         self,
