@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
 from hil_rigs.run_check import check_pages, check_transaction
 from hil_rigs.scenario.remains import Remains
 from hil_rigs.scenario.verifiers import VERIFIERS
-from ocmf.container import FormatError
+from ocmf.container import FormatError, parse
 from ocmf.verify import InvalidSignatureError, UndecidableError, verify_record
 from ports.backend import SignedRecord
 from ports.errors import LocalError
 
 Values = Mapping[str, object]
+TIME_TOLERANCE_S = 1.5  # TM of a reading against its boot time: a line at 9600 baud takes some of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,29 @@ def _in_order(remains: Remains, _values: Values) -> list[str]:
         if number < last.get(one.record.transaction_id, 0):
             wrong.append(f"{one.record.page} of {one.record.transaction_id} came late")
         last[one.record.transaction_id] = number
+    return wrong
+
+
+def _times(remains: Remains, _values: Values) -> list[str]:
+    """No time runs backwards, and a billable duration is that of the boot-time clock."""
+    wrong, begun = [], dict[str, tuple[datetime, float]]()
+    last = dict[str, datetime]()
+    for entry in remains.entries:
+        if not entry.transaction_id or not entry.is_signed:
+            continue
+        reading = parse(entry.record().ocmf).readings[-1]
+        if reading.time is None:
+            wrong.append(f"{entry.page}: no time")
+            continue
+        began, boottime = begun.setdefault(entry.transaction_id, (reading.time, entry.boottime))
+        if reading.time < last.get(entry.transaction_id, reading.time):
+            wrong.append(f"{entry.page}: {reading.time} is before the reading before it")
+        last[entry.transaction_id] = reading.time
+        difference = (reading.time - began).total_seconds() - (entry.boottime - boottime)
+        if reading.time_status in ("S", "R") and abs(difference) > TIME_TOLERANCE_S:
+            wrong.append(
+                f"{entry.page}: status {reading.time_status}, but {difference:+.3f} s from the boot-time clock"
+            )
     return wrong
 
 
@@ -146,6 +171,7 @@ CHECKS: Mapping[str, Check] = {
         "backend", "the backend has every record, and each took effect once", _exactly_once, {}
     ),
     "backend.in_order": Check("backend", "records of a transaction came in order", _in_order, {}),
+    "store.times": Check("store", "times are in order, and durations are those of the boot-time clock", _times, {}),
     "wire.power.energy": Check(
         "wire.power", "the plant's energy equals the record's", _energy, {"tolerance_wh": "Wh, 10 when not given"}
     ),

@@ -9,15 +9,21 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from firmware_sim.agenda import S
 from firmware_sim.pilot import PilotLevels
+from gateway import record_time
 from gateway.journal_entry import Entry
+from gateway.meter_reader import LostMeterError
 from hil_rigs.fault_catalogue import catalogue
 from hil_rigs.fault_catalogue.breakable import Breakable
+from hil_rigs.fault_catalogue.entry import Undo
 from hil_rigs.scenario.format import Defect
+from ports.backend import Ack, SignedRecord
+from ports.clock import TimeStatus
 from ports.errors import LocalError
 
 Values = Mapping[str, Any]
@@ -25,10 +31,10 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """meaning: what is wrong with the device. plant: puts it into the bench."""
+    """meaning: what is wrong with the device. plant: puts it in; returns what takes it out where the bench does not."""
 
     meaning: str
-    plant: Callable[[Breakable, Values], None]
+    plant: Callable[[Breakable, Values], Undo | None]
 
 
 class Impostor:
@@ -134,9 +140,9 @@ def _ventilation(ventilated: bool, bench: Breakable, _values: Values) -> None:
 
 def _slow_pilot(bench: Breakable, values: Values) -> None:
     """with: seconds."""
-    delay_s = float(values.get("seconds", 0.5))
+    delay_s, agenda = float(values.get("seconds", 0.5)), bench.bench.plant.agenda
     for connector in bench.bench.plant.connectors.values():
-        board, agenda = connector.charger.board, bench.bench.plant.agenda
+        board = connector.charger.board
         machine = board.machine
 
         def levels(at: int, measured: PilotLevels, machine: Any = machine, board: Any = board) -> Any:
@@ -146,7 +152,78 @@ def _slow_pilot(bench: Breakable, values: Values) -> None:
         replace(board, "machine", levels=levels)
 
 
+def _patched(owner: Any, name: str, value: object) -> Undo:
+    """Something that is made anew in every transaction is replaced where it is made."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    return lambda: setattr(owner, name, before)
+
+
+def _civil_time(_bench: Breakable, _values: Values) -> Undo:
+    def stamp(_self: object, time: datetime, status: TimeStatus, _monotonic: float) -> record_time.Stamp:
+        return record_time.Stamp(time, status)
+
+    return _patched(record_time.RecordTime, "stamp", stamp)
+
+
+def _wall_clock(_bench: Breakable, _values: Values) -> Undo:
+    return _patched(record_time, "_utc", lambda time: time.replace(tzinfo=UTC))
+
+
+def _any_meter(bench: Breakable, _values: Values) -> None:
+    for connector in bench.bench.controller.by_name.values():
+        meter, first = connector.reader.meter, list[Any]()
+
+        async def identify(meter: Any = meter, first: list[Any] = first) -> Any:
+            if not first:
+                first.append(await meter.identify())
+            return first[0]
+
+        replace(connector.reader, "meter", identify=identify)
+
+
+def _gives_up_meter(bench: Breakable, _values: Values) -> None:
+    for connector in bench.bench.controller.by_name.values():
+        reader, lost = connector.reader, list[LostMeterError]()
+
+        async def read(*arguments: Any, reader: Any = reader, lost: list[LostMeterError] = lost, **more: Any) -> Any:
+            if lost:
+                raise lost[0]
+            try:
+                return await reader.read(*arguments, **more)
+            except LostMeterError as error:
+                lost.append(error)
+                raise
+
+        replace(connector, "reader", read=read)
+
+
+def _charges_unsigned(bench: Breakable, _values: Values) -> None:
+    for connector in bench.bench.controller.by_name.values():
+        connector.policy = dataclasses.replace(connector.policy, token_s=1e9)
+
+
+def _loses_delivery(bench: Breakable, values: Values) -> None:
+    """with: record = which delivery, counted from 1."""
+    lost, count = int(values.get("record", 5)), 0
+    for line in bench.bench.forwarder._lines.values():  # noqa: SLF001 - a defect is where nobody looks
+        backend = line.backend
+
+        async def deliver(record: SignedRecord, backend: Any = backend) -> Ack:
+            nonlocal count
+            count += 1
+            return Ack.STORED if count == lost else await backend.deliver(record)
+
+        replace(line, "backend", deliver=deliver)
+
+
 DEFECTS: Mapping[str, Seed] = {
+    "gateway.believes_civil_time": Seed("durations come from civil time, whatever happens to it", _civil_time),
+    "gateway.believes_wall_clock": Seed("times are compared as the clock on the wall shows them", _wall_clock),
+    "gateway.any_meter": Seed("the meter is asked who it is only once", _any_meter),
+    "gateway.gives_up_meter": Seed("a meter that was silent once is never asked again", _gives_up_meter),
+    "gateway.charges_unsigned": Seed("charging goes on however long the token is away", _charges_unsigned),
+    "gateway.loses_delivery": Seed("a delivery is taken for done that never was (record)", _loses_delivery),
     "board.blind": Seed(f"the board does not sense one thing (to: {', '.join(_SENSES)})", _blind_board),
     "board.any_diode": Seed("the board never looks at the negative half of the pilot", _any_diode),
     "board.skips_self_test": Seed("the board takes its residual current device for sound", _no_self_test),
@@ -159,10 +236,13 @@ DEFECTS: Mapping[str, Seed] = {
 }
 
 
-def plant(bench: Breakable, defect: Defect) -> None:
-    """Put a defect in. Raises LocalError or RigError where it has no place."""
+def plant(bench: Breakable, defect: Defect) -> Undo:
+    """Put a defect in; returns what takes it out. Raises LocalError or RigError where it has no place."""
     seed = DEFECTS.get(defect.seed)
-    if seed is not None:
-        seed.plant(bench, defect.values)
-    else:
-        catalogue.inject(bench, defect.seed, defect.on, defect.values)
+    if seed is None:
+        return catalogue.inject(bench, defect.seed, defect.on, defect.values)
+    return seed.plant(bench, defect.values) or _nothing
+
+
+def _nothing() -> None:
+    """What goes with the bench needs no undo."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -66,7 +67,8 @@ class Stage:
         delivered = None
         for cpo in self.bench.backends.embedded:
             stored = await cpo.database.read(lambda connection: stored_records(connection, limit=READ_AT_ONCE))
-            delivered = [Delivered(one.record, 1) for one in stored]
+            rows = Counter(one.record.record_id for one in stored)
+            delivered = [Delivered(one.record, rows[one.record.record_id]) for one in stored]
         key = decode_public_key((await self.bench.signer.identity()).public_key)
         return Remains(self.folder, key, entries, delivered, self.observer, self.energy.by_transaction())
 

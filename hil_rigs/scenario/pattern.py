@@ -97,10 +97,19 @@ def parse_pattern(text: str, channels: Mapping[str, object]) -> Pattern:
                 raise ValueError(f'"{text}": expected a number from 1 after #, found "{word}"')
             nth = int(word[1:])
         elif (found := _CONDITION.fullmatch(word)) is not None:
-            conditions.append(Condition(*found.groups()))
+            conditions.append(_condition(text, *found.groups()))
         else:
             raise ValueError(f'"{text}": expected field=value, @source or #number, found "{word}"')
     return Pattern(channel, name, source, tuple(conditions), nth, text)
+
+
+def _condition(text: str, field: str, operator: str, value: str) -> Condition:
+    if operator == "~":
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f'"{text}": "{value}" is no regular expression: {error}') from None
+    return Condition(field, operator, value)
 
 
 def values_of(fields: Mapping[str, Any], path: str) -> Iterator[Any]:

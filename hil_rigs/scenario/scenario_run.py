@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -106,9 +107,12 @@ class _Run:
         self._problem = self._where = ""
 
     async def whole(self) -> ScenarioResult:
-        async with open_stage(self._file.rig, self._clock, self._folder, self._tracer, self._say) as stage:
+        async with AsyncExitStack() as seeded:
+            stage = await seeded.enter_async_context(
+                open_stage(self._file.rig, self._clock, self._folder, self._tracer, self._say)
+            )
             if self._defect is not None:
-                plant(stage.breakable, self._defect)
+                seeded.callback(plant(stage.breakable, self._defect))
             timed = [asyncio.create_task(self._strike(stage, number)) for number in range(len(self._scenario.inject))]
             try:
                 await self._steps(stage.actor)

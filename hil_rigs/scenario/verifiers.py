@@ -62,7 +62,8 @@ def pyocmf(records: Records, key: PublicKey) -> list[str]:
         except Exception as error:  # noqa: BLE001 - whatever a foreign library says is its verdict
             wrong.append(f"{record.page}: {error}")
     if not wrong:
-        wrong += [str(issue) for issue in judge.check_eichrecht_transaction(payloads[0], payloads[-1])]
+        issues = judge.check_eichrecht_transaction(payloads[0], payloads[-1])
+        wrong += [str(issue) for issue in issues if issue.severity.name == "ERROR"]
     return wrong
 
 
