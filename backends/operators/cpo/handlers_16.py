@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -19,6 +21,8 @@ from ports.authorisation import AuthorisationStatus
 from v2g.identifiers import EMAID
 
 PNC_VENDOR = "org.openchargealliance.iso15118pnc"  # OCA application note, Plug & Charge with OCPP 1.6
+# a UID of 4, 7 or 10 octets; an EMAID may look like one
+_TAG_FORMS = (("ISO14443", re.compile("[0-9A-Fa-f]{8}|[0-9A-Fa-f]{14}|[0-9A-Fa-f]{20}")), ("EMAID", EMAID))
 MAX_DATA = 64 * 1024  # characters of a DataTransfer
 # the statuses that 1.6 knows (AuthorizationStatus); everything else is Invalid
 _STATUSES = frozenset({"Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx"})
@@ -44,14 +48,14 @@ async def status_notification(csms: Csms, link: StationLink, payload: Payload) -
 
 async def authorize(csms: Csms, link: StationLink, payload: Payload) -> Payload:
     """May somebody charge?"""
-    answer = await csms.authorisation.authorise(identification(csms, link, payload["idTag"], 1))
-    return {"idTagInfo": _info(answer.status)}
+    _, info = await _authorised(csms, link, payload["idTag"], 1, kept=False)
+    return {"idTagInfo": info}
 
 
 async def start_transaction(csms: Csms, link: StationLink, payload: Payload) -> Payload:
     """A transaction began; the CPO numbers it. The same content is the same transaction, whatever the message id."""
     number = payload["connectorId"]
-    asked = identification(csms, link, payload["idTag"], number)
+    likeliest = identifications(csms, link, payload["idTag"], number)[0]
     effect = Effect(
         station=link.station,
         version=link.version.value,
@@ -59,16 +63,18 @@ async def start_transaction(csms: Csms, link: StationLink, payload: Payload) -> 
         payload=payload,
         evse=number,
         connector=1,
-        id_token=asked.id,
-        id_type=asked.id_type,
+        id_token=likeliest.id,
+        id_type=likeliest.id_type,
         began=moment(payload["timestamp"]),
     )
     known = await csms.transactions.repeated(effect)
     if known is not None:
         return known
-    info = _info((await csms.authorisation.of_transaction(asked)).status)
+    asked, info = await _authorised(csms, link, payload["idTag"], number, kept=True)
     return await csms.transactions.take(
-        effect, (), lambda transaction_id: {"transactionId": int(transaction_id), "idTagInfo": info}
+        replace(effect, id_type=asked.id_type),
+        (),
+        lambda transaction_id: {"transactionId": int(transaction_id), "idTagInfo": info},
     )
 
 
@@ -109,8 +115,7 @@ async def stop_transaction(csms: Csms, link: StationLink, payload: Payload) -> P
         return known
     said: dict[str, Any] = {}
     if tag:
-        asked = identification(csms, link, tag, 1)
-        said["idTagInfo"] = _info((await csms.authorisation.of_transaction(asked)).status)
+        _, said["idTagInfo"] = await _authorised(csms, link, tag, 1, kept=True)
     return await csms.transactions.take(effect, signed_values_16(payload.get("transactionData", ())), lambda _id: said)
 
 
@@ -153,11 +158,24 @@ HANDLERS: Mapping[str, Handler] = {
 }
 
 
-def identification(csms: Csms, link: StationLink, tag: str, connector: int) -> Identification:
-    """Of an idTag: 1.6 does not say what it is. An EMAID is told by its form, the rest is taken for a card."""
-    is_emaid = EMAID.fullmatch(tag) is not None
+def identifications(csms: Csms, link: StationLink, tag: str, connector: int) -> Sequence[Identification]:
+    """What an idTag may be, the likeliest first: 1.6 does not say it."""
+    kinds = [kind for kind, form in _TAG_FORMS if form.fullmatch(tag)] or ["CENTRAL"]
     evse_id = csms.account(link.station).evse_id(connector)
-    return Identification(link.station, evse_id, tag, "EMAID" if is_emaid else "ISO14443")
+    return [Identification(link.station, evse_id, tag, kind) for kind in kinds]
+
+
+async def _authorised(
+    csms: Csms, link: StationLink, tag: str, connector: int, *, kept: bool
+) -> tuple[Identification, Mapping[str, str]]:
+    """Which of them somebody knows (else the likeliest), and its IdTagInfo. kept: an answer from before will do."""
+    ask = csms.authorisation.of_transaction if kept else csms.authorisation.authorise
+    found = identifications(csms, link, tag, connector)
+    for asked in found:
+        answer = await ask(asked)
+        if answer.status is not AuthorisationStatus.UNKNOWN:
+            return asked, _info(answer.status)
+    return found[0], _info(AuthorisationStatus.UNKNOWN)
 
 
 def _info(status: AuthorisationStatus) -> Mapping[str, str]:

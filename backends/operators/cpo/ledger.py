@@ -193,10 +193,10 @@ def values(connection: sa.Connection, station: str, transaction_id: str) -> Sequ
     return connection.execute(query).all()
 
 
-def waiting_for_key(connection: sa.Connection, gateway: str, meter: str, verdict: str) -> Sequence[sa.Row[Any]]:
-    """Values of a source with this verdict."""
+def undecided(connection: sa.Connection, gateway: str, meter: str, verdicts: Sequence[str]) -> Sequence[sa.Row[Any]]:
+    """Values of a source with these verdicts."""
     query = sa.select(SIGNED_VALUES).where(
-        SIGNED_VALUES.c.gateway == gateway, SIGNED_VALUES.c.meter == meter, SIGNED_VALUES.c.verdict == verdict
+        SIGNED_VALUES.c.gateway == gateway, SIGNED_VALUES.c.meter == meter, SIGNED_VALUES.c.verdict.in_(verdicts)
     )
     return connection.execute(query.order_by(SIGNED_VALUES.c.seq)).all()
 

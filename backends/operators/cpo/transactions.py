@@ -18,6 +18,9 @@ from ocmf.container import FormatError
 from ports.clock import Clock
 from ports.trace import TraceEvent, Tracer, no_trace
 
+# a record that no known key verifies may be of a key that was not known yet
+WAITING_FOR_KEYS = (Refusal.KEY, Refusal.SIGNATURE)
+
 
 class Transactions:
     """The ledger of one CPO."""
@@ -110,7 +113,7 @@ class Transactions:
         """
         is_new = await self._receiver.register_key(gateway, meter, public_key)
         waiting = await self._database.read(
-            lambda connection: ledger.waiting_for_key(connection, gateway, meter, Refusal.KEY)
+            lambda connection: ledger.undecided(connection, gateway, meter, WAITING_FOR_KEYS)
         )
         for row in waiting:
             value = SignedMeterValue(row.context, Carriage(row.carriage), row.ocmf)

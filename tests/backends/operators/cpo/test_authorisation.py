@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from backends.operators.cpo.authorisation import LocalList
+from backends.operators.cpo.schema import TRANSACTIONS
 from hil_rigs.virtual_clock import VirtualClock
-from ports.authorisation import Authorisation, AuthorisationStatus, ContractStatus
+from ports.authorisation import Authorisation, AuthorisationRequest, AuthorisationStatus, ContractStatus
 from ports.errors import PeerError, RigError
 from tests.backends.operators.cpo.parts import Word, accepting, event, running_cpo, station, virtual
 
@@ -40,7 +41,26 @@ async def test_every_word_reaches_both_versions(tmp_path: Path, clock: VirtualCl
             for status, for_16 in WORDS.items():
                 said = (await wire.ask("Authorize", {"idTag": status.value}))[2]
                 assert said == {"idTagInfo": {"status": for_16}}
-    assert {(one.evse_id, one.id_type) for one in word.asked} == {("DE*PLB*E1", "ISO14443")}
+    assert {(one.evse_id, one.id_type) for one in word.asked} == {("DE*PLB*E1", "ISO14443"), ("DE*PLB*E1", "CENTRAL")}
+
+
+@virtual
+async def test_what_an_id_tag_of_1_6_may_be(tmp_path: Path, clock: VirtualClock) -> None:
+    class Customers(Word):
+        async def authorise(self, request: AuthorisationRequest) -> Authorisation:
+            known = {("DEABCC123ABC56", "EMAID"), ("04A1B2C3", "ISO14443"), ("app-user-1", "CENTRAL")}
+            accepted = (request.id, request.id_type) in known
+            return Authorisation(AuthorisationStatus.ACCEPTED if accepted else AuthorisationStatus.UNKNOWN)
+
+    async with running_cpo(tmp_path, clock, authorisers=[Customers()]) as cpo:
+        async with station(cpo.running, "ocpp1.6") as wire:
+            # the first might be the UID of a card, too
+            for tag in ("DEABCC123ABC56", "04A1B2C3", "app-user-1"):
+                assert (await wire.ask("Authorize", {"idTag": tag}))[2] == {"idTagInfo": {"status": "Accepted"}}
+            start = {"connectorId": 1, "idTag": "DEABCC123ABC56", "meterStart": 0, "timestamp": "2026-01-01T12:00:00Z"}
+            assert (await wire.ask("StartTransaction", start))[2]["idTagInfo"] == {"status": "Accepted"}
+        (row,) = await cpo.rows(TRANSACTIONS)
+    assert (row["id_token"], row["id_type"]) == ("DEABCC123ABC56", "EMAID")
 
 
 @virtual

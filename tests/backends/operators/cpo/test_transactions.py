@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,12 +21,12 @@ from backends.operators.cpo import ledger, queries
 from backends.operators.cpo.ledger import Effect
 from backends.operators.cpo.outbox import detail_of
 from backends.operators.cpo.queries import Page
-from backends.operators.cpo.schema import MESSAGES, SIGNED_VALUES
+from backends.operators.cpo.schema import MESSAGES, OUTBOX, SIGNED_VALUES
 from backends.operators.cpo.settings import StationAccount
 from backends.operators.cpo.signed_values import signed_values_201
 from backends.operators.cpo.tables import prepare
 from backends.operators.cpo.transactions import Transactions
-from backends.store.database import Database
+from backends.store.database import Database, StoreError
 from ocmf.terms import Tx
 from ports.backend import SignedRecord
 from ports.charge_detail import ChargeDetail
@@ -91,10 +93,10 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(url: str, *makers: RecordMaker) -> AsyncIterator[Desk]:
+async def desk(url: str, *makers: RecordMaker, kind: type[Database] = Database) -> AsyncIterator[Desk]:
     """A ledger that knows the keys of the makers."""
     clock = ManualClock()
-    database = Database(url, clock, prepare)
+    database = kind(url, clock, prepare)
     transactions = Transactions(
         database,
         CpoReceiver(database, clock),
@@ -252,6 +254,60 @@ async def test_a_record_of_another_key_is_an_incident(ledger_url: str) -> None:
         assert (await it.look())[0] == "withheld"
         assert {kind for kind, _ in await it.incidents()} == {"invalid signature"}
         assert await it.details() == []
+
+
+async def test_a_new_key_of_a_meter_heals_what_the_old_one_did_not_verify(ledger_url: str) -> None:
+    old, new = RecordMaker(), RecordMaker()
+    async with desk(ledger_url, old) as it:
+        await it.session(new.session())
+        assert (await it.look())[0] == "withheld"
+        await it.transactions.register_key(new.gateway, new.meter, new.public_key)
+        assert await it.look() == ("billed", [])
+
+
+class Crashing(Database):
+    """Loses its process at one of its writes: before the commit, or after it and before the answer."""
+
+    at: int | None = None
+    after_commit = False
+    writes = 0
+
+    async def write(self, work: Any) -> Any:
+        self.writes += 1
+        crash = self.writes == self.at
+        if crash and not self.after_commit:
+            raise StoreError("crash before the commit")
+        result = await super().write(work)
+        if crash:
+            raise StoreError("crash after the commit")
+        return result
+
+
+@pytest.mark.parametrize("after_commit", [False, True])
+async def test_a_crash_at_any_write_costs_nothing(tmp_path: Path, after_commit: bool) -> None:
+    """The station sends again what was not answered; at the end there is one bill, and every message once."""
+    maker = RecordMaker()
+    records = maker.session()
+    crashes, at = 0, 0
+    while crashes == at:  # until a session has fewer writes
+        at += 1
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        async with desk(fresh_url(folder), maker, kind=Crashing) as it:
+            database = it.database
+            assert isinstance(database, Crashing)
+            database.at, database.after_commit, database.writes = at, after_commit, 0
+            for seq_no, (kind, record) in enumerate(zip(("Started", "Updated", "Ended"), records, strict=True)):
+                try:
+                    await it.send(kind, seq_no, [record])
+                except StoreError:
+                    crashes += 1
+                    await it.send(kind, seq_no, [record])
+            assert await it.look() == ("billed", [])
+            assert len(await it.details()) == 1
+            assert await it.count(MESSAGES) == await it.count(SIGNED_VALUES) == 3
+            assert await it.count(OUTBOX) == 2
+    assert at > 6
 
 
 async def test_a_session_without_signed_values_is_not_billed(ledger_url: str) -> None:
