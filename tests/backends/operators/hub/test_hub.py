@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,7 +19,7 @@ import pytest
 from backend_client.ocpi_types import encode
 from backend_client.oicp_authoriser import OicpAuthoriser
 from backend_client.oicp_cdrs import OicpCdrs, record_of
-from backend_client.oicp_messages import CDR_PATH
+from backend_client.oicp_messages import CDR_PATH, GET_CDRS_PATH, GetChargeDetailRecords, Page
 from backend_client.oicp_session import OicpRefused, OicpSession
 from backends.faults import BackendFault, FaultKind, FaultSwitch
 from backends.operators.hub import tables
@@ -32,6 +35,7 @@ from ports.backend import Ack
 from ports.errors import RigError
 from tests.backends.operators.mo.bench import CARD, EMAID, MoBench, mo_bench
 from tests.backends.operators.sessions import BEGAN, Station
+from tests.tls import tls_pem
 
 OPERATOR = "DE*CPO"
 
@@ -266,3 +270,58 @@ async def test_operators_must_be_known_and_contracted(tmp_path: Path) -> None:
             await bench.cdrs.push(detail)
         with pytest.raises(RigError, match="017"):
             await OicpCdrs(bench.session, "DE*NOB", bench.authoriser.session_of).push(detail)
+
+
+async def test_partners_are_known_by_their_tls_certificates(tmp_path: Path) -> None:
+    key, certificate = tls_pem()
+    files = (tmp_path / "certificate.pem", tmp_path / "key.pem")
+    for path, content in zip(files, (certificate, key), strict=True):
+        path.write_bytes(content)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=files[0])
+    tls.load_cert_chain(*files)
+    tls.verify_mode = ssl.CERT_OPTIONAL
+    mine = hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate.decode())).hexdigest()
+    operators = (HubOperator(id=OPERATOR, certificate=mine.upper()), HubOperator(id="DE*OTH"))
+    async with hub_bench(tmp_path, tls=tls, certificates=True, operators=operators) as bench:
+        detail = bench.mo.station.charge()
+        url = bench.hub.url.replace("127.0.0.1", "localhost")
+        async with OicpSession(url, ca_file=files[0], client_certificate=files) as session:
+            assert await OicpCdrs(session, OPERATOR, bench.authoriser.session_of).push(detail) is Ack.STORED
+            with pytest.raises(RigError, match="017"):  # in another's name
+                await OicpCdrs(session, "DE*OTH", bench.authoriser.session_of).push(detail)
+        async with OicpSession(url, ca_file=files[0]) as session:
+            with pytest.raises(RigError, match="certificate is missing or not known"):
+                await OicpCdrs(session, OPERATOR, bench.authoriser.session_of).push(detail)
+
+
+async def test_a_provider_can_fetch_its_records(bench: HubBench) -> None:
+    details = [bench.mo.station.charge(number) for number in range(3)]
+    ids = [bench.authoriser.session_of(detail) for detail in details]
+    for detail in details:
+        await bench.cdrs.push(detail)
+    path = GET_CDRS_PATH.format(provider="DE-PLB")
+    now = bench.mo.clock.now()
+    day = timedelta(days=1)
+
+    async def ask(query: str = "", **changes: Any) -> Page:
+        wanted = GetChargeDetailRecords(provider_id="DE-PLB", from_=now - day, to=now + day, **changes)
+        return await bench.session.post(path + query, wanted, Page)
+
+    everything = await ask()
+    assert {one.session_id for one in everything.content} == set(ids)
+    assert (everything.total_elements, everything.first, everything.last) == (3, True, True)
+    second = await ask("?page=1&size=2")
+    assert (second.number_of_elements, second.total_pages, second.last) == (1, 2, True)
+    assert [one.session_id for one in (await ask(session_ids=ids[:1])).content] == ids[:1]
+    assert (await ask(cdr_forwarded=False)).content == []
+    assert (await ask(operator_ids=["DE*OTH"])).content == []
+    by_id = {one.session_id: one for one in everything.content}
+    for session_id, detail in zip(ids, details, strict=True):
+        values = [one.signed_metering_value for one in by_id[session_id].signed_metering_values]
+        assert values == [one.ocmf for one in detail.values]
+    with pytest.raises(OicpRefused, match="no number"):
+        await ask("?page=x")
+    wanted = GetChargeDetailRecords(provider_id="DE-XXX", from_=now, to=now)
+    for other in (path, GET_CDRS_PATH.format(provider="DE-XXX")):
+        with pytest.raises(OicpRefused, match="017"):
+            await bench.session.post(other, wanted, Page)
