@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509 import ocsp
@@ -18,6 +18,7 @@ from backend_client.ocpp.frames import Payload
 from ports.contracts import CertificateStatus
 from ports.errors import PeerError
 
+_UNREADABLE = (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 URL_LIMIT = 512  # characters of OCSPRequestDataType.responderURL
 
 
@@ -34,17 +35,19 @@ def read_status(answer: Payload, certificate: bytes, issuer: bytes, now: datetim
     if answer["status"] != "Accepted":
         raise PeerError(f"the CSMS has no certificate status: {detail(answer) or answer['status']}", repr(answer))
     octets = read_base64(answer.get("ocspResult", ""), "ocspResult")
+    one, signer = load(certificate), load(issuer)
     try:
-        response = ocsp.load_der_ocsp_response(octets)
-    except ValueError as error:
+        return _read_response(octets, one, signer, now)
+    except _UNREADABLE as error:  # the library reads some fields only when they are asked for
         raise PeerError(f"ocspResult is no OCSP response: {error}", octets) from error
+
+
+def _read_response(octets: bytes, one: x509.Certificate, signer: x509.Certificate, now: datetime) -> CertificateStatus:
+    response = ocsp.load_der_ocsp_response(octets)
     if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
         raise PeerError(f"the OCSP responder answered {response.response_status.name}", octets)
-    one, signer = load(certificate), load(issuer)
-    if (
-        response.serial_number != one.serial_number
-        or response.issuer_key_hash != _request(one, signer, response.hash_algorithm).issuer_key_hash
-    ):
+    asked = _request(one, signer, response.hash_algorithm)
+    if (response.serial_number, response.issuer_key_hash) != (one.serial_number, asked.issuer_key_hash):
         raise PeerError("the OCSP response is about another certificate", octets)
     _check_signature(response, signer, now, octets)
     until = response.next_update_utc
@@ -72,7 +75,7 @@ def responder_url(certificate: x509.Certificate) -> str:
     """Where its status can be asked for; "" when it does not say."""
     try:
         access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *_UNREADABLE):
         return ""
     found = (one for one in access if one.access_method == AuthorityInformationAccessOID.OCSP)
     url = next((str(one.access_location.value) for one in found), "")
@@ -112,7 +115,7 @@ def _check_signature(response: ocsp.OCSPResponse, issuer: x509.Certificate, now:
             )
         else:
             raise ValueError("a key of another kind")
-    except (InvalidSignature, ValueError, TypeError, x509.ExtensionNotFound) as error:
+    except (InvalidSignature, TypeError, x509.ExtensionNotFound, *_UNREADABLE) as error:
         raise PeerError(f"the OCSP response is not signed by a responder of the issuer: {error!r}", octets) from error
 
 

@@ -124,7 +124,6 @@ class Ocpp16:
         return dict(body)
 
     async def _begin(self, facts: RecordFacts, known: KnownTransaction, signed: dict[str, Any] | None) -> bool:
-        welcome = True
         if known.csms_id is None:
             request = {
                 "connectorId": facts.connector,
@@ -135,12 +134,13 @@ class Ocpp16:
             answer = await self._call(
                 "StartTransaction", request, message_id(facts.record.record_id, "StartTransaction")
             )
-            known = replace(known, csms_id=answer["transactionId"])
-            await self._state.keep(known)
-            welcome = answer["idTagInfo"].get("status", "Accepted") == "Accepted"
+            refused = answer["idTagInfo"].get("status", "Accepted") != "Accepted"
+            stops = refused and self._variables.stops_on_invalid_id
+            known = replace(known, csms_id=answer["transactionId"], deauthorised=stops)
+            await self._state.keep(known)  # a repetition after a lost answer to MeterValues has to know both
         if signed is not None and self._settings.separate_begin:
             await self._meter_values(facts, [messages.raw_sample(facts.value, BEGIN), signed], known.csms_id)
-        return welcome
+        return not known.deauthorised
 
     async def _end(self, facts: RecordFacts, known: KnownTransaction, key: str, *, signed: bool) -> None:
         tx = Tx(facts.value.tx)

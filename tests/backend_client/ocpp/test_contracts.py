@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from backend_client.ocpp.certificate_status import hash_data, read_status, status_request
 from backend_client.ocpp.contracts import authorize_request, certificate_request, read_certificate_answer
@@ -172,6 +175,27 @@ def test_an_ocsp_answer_that_was_changed_is_refused() -> None:
     changed = {"status": "Accepted", "ocspResult": base64.b64encode(octets).decode()}
     with pytest.raises(PeerError, match="not signed by a responder"):
         read_status(changed, LEAF.der, SUB.der, NOW + timedelta(minutes=1))
+
+
+OCSP_OCTETS = base64.b64decode(ocsp_answer()["ocspResult"])
+
+
+@settings(max_examples=100)
+@given(st.integers(0, len(OCSP_OCTETS) - 1), st.integers(1, 255), st.booleans())
+def test_no_spoiled_octet_makes_another_verdict(at: int, change: int, cut: bool) -> None:
+    octets = bytearray(OCSP_OCTETS)
+    octets[at] ^= change
+    spoiled = bytes(octets[:at] if cut else octets)
+    answer = {"status": "Accepted", "ocspResult": base64.b64encode(spoiled).decode()}
+    with contextlib.suppress(PeerError):
+        assert read_status(answer, LEAF.der, SUB.der, NOW + timedelta(minutes=1)) is CertificateStatus.GOOD
+
+
+@given(st.binary(max_size=200))
+def test_any_octets_are_an_answer_or_an_error_of_the_peer(octets: bytes) -> None:
+    answer = {"status": "Accepted", "ocspResult": base64.b64encode(octets).decode()}
+    with pytest.raises(PeerError):
+        read_status(answer, LEAF.der, SUB.der, NOW)
 
 
 def test_without_the_address_of_a_responder_nobody_can_be_asked() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from typing import Any
@@ -94,6 +95,23 @@ async def test_a_lost_answer_after_the_start_does_not_start_again(bench: Bench) 
     await link.deliver(begin)
     assert len(csms.of("StartTransaction")) == 1
     assert len(csms.of("MeterValues")) == 2
+
+
+async def test_a_refused_user_is_stopped_even_when_the_next_answer_is_lost(bench: Bench) -> None:
+    csms = await bench.csms_of("1.6")
+    csms.answers["StartTransaction"] = {"transactionId": 5, "idTagInfo": {"status": "Blocked"}}
+    csms.lose = ["MeterValues"]
+    link = await bench.link()
+    maker = Maker()
+    begin = maker.make(Tx.BEGIN)
+    with pytest.raises(RigError):
+        await link.deliver(begin)
+    await bench.until("ocpp.down")
+    await link.deliver(begin)
+    await asyncio.sleep(0)
+    assert bench.station.stopped == ["GW1-M1-T1"]
+    await link.deliver(maker.make(Tx.END_REMOTE))
+    assert csms.of("StopTransaction")[0]["reason"] == "DeAuthorized"
 
 
 async def test_a_record_without_its_transaction_is_refused_with_its_reason(bench: Bench) -> None:

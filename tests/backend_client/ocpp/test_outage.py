@@ -23,6 +23,7 @@ from ports.errors import RigError
 from ports.trace import TraceEvent
 from tests.backend_client.ocpp.csms import Csms
 from tests.backend_client.ocpp.station import START, FakeStation, Maker
+from tests.tls import tls_contexts, tls_files
 
 PORT = 8180
 
@@ -66,13 +67,15 @@ class Run:
         return [event.at for event in self.trace if event.kind == kind]
 
 
-def virtual(folder: Path, body: Callable[[Run], Awaitable[None]], **changes: Any) -> Run:
+def virtual(
+    folder: Path, body: Callable[[Run], Awaitable[None]], server: dict[str, Any] | None = None, **changes: Any
+) -> Run:
     runs: list[Run] = []
 
     async def main(clock: VirtualClock) -> None:
         run = Run(folder, clock, **changes)
         runs.append(run)
-        await run.csms.start(port=PORT)
+        await run.csms.start(port=PORT, **(server or {}))
         await run.link.start()
         try:
             await body(run)
@@ -233,3 +236,14 @@ def test_a_csms_that_forgot_the_station_is_greeted_again(tmp_path: Path) -> None
 
     run = virtual(tmp_path, body)
     assert [boot["reason"] for boot in run.csms.of("BootNotification")] == ["PowerUp", "Unknown"]
+
+
+def test_tls_and_passwords_work_in_virtual_time(tmp_path: Path) -> None:
+    async def body(run: Run) -> None:
+        await run.deliver(Maker().make(Tx.BEGIN))
+
+    ca, _ = tls_files(tmp_path)
+    changes: dict[str, Any] = {"url": f"wss://127.0.0.1:{PORT}", "security_profile": 2, "ca_file": ca}
+    run = virtual(tmp_path, body, {"ssl": tls_contexts()[0]}, **changes)
+    assert str(run.csms.authorization[0]).startswith("Basic ")
+    assert len(run.csms.of("TransactionEvent")) == 1
