@@ -57,7 +57,7 @@ def load_rig(path: Path) -> RigFile:
 
 
 def rig_of_text(path: Path, text: str) -> RigFile:
-    """Check a rig file's text. path: what it is called, and where relative paths in it count from. Raises RigFileError."""
+    """Check a rig file's text. path: its name, and where relative paths in it count from. Raises RigFileError."""
     source = TypedYaml(path, text)
     rig = source.build(Rig)
     if rig is None:

@@ -6,8 +6,10 @@ import json
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from hil_rigs.evidence.event_hash import Event, canonical
 from hil_rigs.rig_file import RigFileError, load_rig
 from hil_rigs.run import RunOutcome, run_rig
 from hil_rigs.run_folder import make_folder
@@ -142,7 +144,9 @@ def test_the_same_seed_gives_the_same_messages(tmp_path: Path) -> None:
     def frames(folder: Path) -> list[object]:
         folder.mkdir()
         _, trace = run(written(folder), folder)
-        return [(event["at"], event["raw"]) for event in trace if event["kind"] in ("v2g.rx", "v2g.tx")]
+        # the station signs the readings in its messages, and no two ECDSA signatures are alike
+        messages = (event for event in trace if event["kind"] in ("v2g.rx", "v2g.tx"))
+        return [canonical(msgspec.convert(event, Event)) for event in messages]
 
     first, second = frames(tmp_path / "a"), frames(tmp_path / "b")
     assert first == second
