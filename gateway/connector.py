@@ -69,12 +69,11 @@ class Connector:
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: list[asyncio.Task[None]] = []
         self._contactor_task: asyncio.Task[None] | None = None
+        self._lock_task: asyncio.Task[None] | None = None
         self._contactor_closed: bool | None = None
         self._traced_state = self.machine.state
         self._visits: list[tuple[tuple[State, ...], asyncio.Future[State]]] = []
         self._work: dict[Action, Callable[[], Coroutine[Any, Any, None]]] = {
-            Action.LOCK: self._lock,
-            Action.UNLOCK: lambda: self._command(self.setup.control.set_lock(False), ControlFault.LOCK),
             Action.OFFER: lambda: self._offer(setup.offered_a),
             Action.WITHDRAW: lambda: self._offer(0),
             Action.READ_BEGIN: self._read_begin,
@@ -160,6 +159,8 @@ class Connector:
                 self.transaction = None
             elif action in {Action.OPEN, Action.CLOSE}:
                 self._move_contactor(action is Action.CLOSE)
+            elif action in {Action.LOCK, Action.UNLOCK}:
+                self._move_lock(action is Action.LOCK)
             else:
                 self._spawn(self._work[action](), action)
         self._note_plug()
@@ -231,6 +232,14 @@ class Connector:
         """By the pilot's duty; a V2G session tells its vehicle itself."""
         if not self.machine.digital:
             await self._command(self.setup.control.offer_current(amperes), ControlFault.LINK)
+
+    def _move_lock(self, locked: bool) -> None:
+        if self._lock_task is not None:
+            self._lock_task.cancel()  # the newest command counts: that an older one did not come about is no fault
+        self._lock_task = self._spawn(self._lock() if locked else self._unlock(), "lock")
+
+    async def _unlock(self) -> None:
+        await self._command(self.setup.control.set_lock(False), ControlFault.LOCK)
 
     async def _lock(self) -> None:
         try:

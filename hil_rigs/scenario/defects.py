@@ -170,18 +170,6 @@ def _wall_clock(_bench: Breakable, _values: Values) -> Undo:
     return _patched(record_time, "_utc", lambda time: time.replace(tzinfo=UTC))
 
 
-def _any_meter(bench: Breakable, _values: Values) -> None:
-    for connector in bench.bench.controller.by_name.values():
-        meter, first = connector.reader.meter, list[Any]()
-
-        async def identify(meter: Any = meter, first: list[Any] = first) -> Any:
-            if not first:
-                first.append(await meter.identify())
-            return first[0]
-
-        replace(connector.reader, "meter", identify=identify)
-
-
 def _gives_up_meter(bench: Breakable, _values: Values) -> None:
     for connector in bench.bench.controller.by_name.values():
         reader, lost = connector.reader, list[LostMeterError]()
@@ -220,7 +208,6 @@ def _loses_delivery(bench: Breakable, values: Values) -> None:
 DEFECTS: Mapping[str, Seed] = {
     "gateway.believes_civil_time": Seed("durations come from civil time, whatever happens to it", _civil_time),
     "gateway.believes_wall_clock": Seed("times are compared as the clock on the wall shows them", _wall_clock),
-    "gateway.any_meter": Seed("the meter is asked who it is only once", _any_meter),
     "gateway.gives_up_meter": Seed("a meter that was silent once is never asked again", _gives_up_meter),
     "gateway.charges_unsigned": Seed("charging goes on however long the token is away", _charges_unsigned),
     "gateway.loses_delivery": Seed("a delivery is taken for done that never was (record)", _loses_delivery),
