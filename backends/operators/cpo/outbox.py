@@ -19,7 +19,7 @@ from backends.operators.cpo.schema import CHARGE_DETAILS, OUTBOX
 from backends.store.database import Database, StoreError
 from ports.charge_detail import ChargeDetail, ChargeDetailSink
 from ports.clock import Clock
-from ports.errors import PeerError, RigError
+from ports.errors import PlugbenchError, RigError
 from ports.trace import TraceEvent, Tracer
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 600.0
@@ -96,12 +96,12 @@ class Outbox:
         why, state, pause = "", DELIVERED, 0.0
         try:
             await sink.push(parcel.detail)
-        except PeerError as error:
-            why, state = str(error), REFUSED
         except RigError as error:
             why, state = str(error), WAITING
             pause = min(FIRST_PAUSE_S * 2.0**parcel.attempts, LONGEST_PAUSE_S)
             pause *= 1 + JITTER * self._random.random()
+        except PlugbenchError as error:  # refused, or it does not fit the taker's protocol: no repeat makes it better
+            why, state = str(error), REFUSED
         due, at = self._now() + round(pause), self._clock.now().isoformat()
 
         def settle(connection: sa.Connection) -> None:
@@ -109,7 +109,7 @@ class Outbox:
             connection.execute(OUTBOX.update().where(OUTBOX.c.seq == parcel.seq).values(values))
             if state == REFUSED:
                 detail = parcel.detail
-                text = f"{parcel.sink} refused {detail.id}: {why}"[:2000]
+                text = f"{parcel.sink} does not take {detail.id}: {why}"[:2000]
                 ledger.raise_incident(
                     connection, detail.station, detail.transaction_id, "charge detail refused", text, at
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC
 
 import sqlalchemy as sa
 
@@ -140,8 +141,8 @@ class Transactions:
         return CheckedValue(value, *source)
 
     def _rules(self, station: str) -> Rules:
-        now = self._clock.now()
-        return Rules(self._name, self._sinks, self._account(station), now.isoformat(), int(now.timestamp()))
+        now = int(self._clock.now().timestamp())
+        return Rules(self._name, self._sinks, self._account(station), self._at(), now)
 
     def _tell(self, station: str, transaction_id: str, judgement: Judgement) -> None:
         data: Mapping[str, object] = {
@@ -160,4 +161,5 @@ class Transactions:
         self._tracer(TraceEvent(self._clock.monotonic(), "backend", kind, self._name, data))
 
     def _at(self) -> str:
-        return self._clock.now().isoformat()
+        """UTC with all digits: text that sorts as time does."""
+        return self._clock.now().astimezone(UTC).isoformat(timespec="microseconds")

@@ -30,7 +30,7 @@ from ports.authorisation import Authorisation, AuthorisationRequest, Authorisati
 from ports.backend import Ack, SignedRecord
 from ports.charge_detail import ChargeDetail
 from ports.clock import Clock
-from ports.errors import PeerError, RigError
+from ports.errors import PlugbenchError
 from ports.trace import TraceEvent
 from tests.postgres import as_it_is
 
@@ -61,7 +61,7 @@ class Word:
 class Taker:
     """A sink that fails as often as it is told, then takes each id once."""
 
-    failures: list[PeerError | RigError] = field(default_factory=list)
+    failures: list[PlugbenchError] = field(default_factory=list)
     taken: list[ChargeDetail] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 

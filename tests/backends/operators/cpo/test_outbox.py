@@ -3,10 +3,12 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from backends.operators.cpo.outbox import detail_of
 from backends.operators.cpo.schema import CHARGE_DETAILS, INCIDENTS, OUTBOX
 from hil_rigs.virtual_clock import VirtualClock
-from ports.errors import PeerError, RigError
+from ports.errors import LocalError, PeerError, RigError
 from tests.backends.operators.cpo.parts import Cpo, Taker, Wire, event, fresh_url, running_cpo, station, virtual
 from tests.backends.signed_records import RecordMaker
 
@@ -35,9 +37,12 @@ async def test_a_taker_that_is_away_is_asked_again_with_growing_pauses(tmp_path:
         assert states == {"away": ("delivered", 6), "here": ("delivered", 1)}
 
 
+@pytest.mark.parametrize("error", [PeerError("unknown EVSE"), LocalError("the record is too long for OCPI")])
 @virtual
-async def test_a_refusal_is_final_and_the_next_one_goes_on(tmp_path: Path, clock: VirtualClock) -> None:
-    taker, maker = Taker(failures=[PeerError("unknown EVSE")]), RecordMaker()
+async def test_a_refusal_is_final_and_the_next_one_goes_on(
+    tmp_path: Path, clock: VirtualClock, error: PeerError | LocalError
+) -> None:
+    taker, maker = Taker(failures=[error]), RecordMaker()
     async with running_cpo(tmp_path, clock, taker=taker) as cpo, station(cpo.running) as wire:
         await charge(cpo, wire, maker)
         await charge(cpo, wire, maker, "t2")
@@ -46,7 +51,7 @@ async def test_a_refusal_is_final_and_the_next_one_goes_on(tmp_path: Path, clock
         assert [row["state"] for row in await cpo.rows(OUTBOX)] == ["refused", "delivered"]
         (incident,) = await cpo.rows(INCIDENTS)
         assert incident["kind"] == "charge detail refused"
-        assert incident["detail"].endswith("unknown EVSE")
+        assert incident["detail"].endswith(str(error))
 
 
 @virtual
