@@ -85,12 +85,13 @@ def add_token(connection: sa.Connection, emaid: str, uid: str, type: TokenType, 
 
 
 def set_contract(connection: sa.Connection, emaid: str, at: int, **changes: Any) -> None:
-    """Change status, valid_to or pcid. Raises CustomerError when there is none."""
+    """Change status, valid_to or pcid; for partners its tokens have changed, too. Raises CustomerError."""
     done = connection.execute(
         CONTRACTS.update().where(CONTRACTS.c.emaid == emaid_key(emaid)).values(**changes, updated=at)
     )
     if not done.rowcount:
         raise CustomerError(f"there is no contract {emaid}")
+    connection.execute(TOKENS.update().where(TOKENS.c.emaid == emaid_key(emaid)).values(updated=at))
 
 
 def set_token(connection: sa.Connection, uid: str, status: Status, at: int) -> None:
@@ -110,7 +111,7 @@ def holders(connection: sa.Connection, where: sa.ColumnElement[bool], offset: in
     """Tokens with their contracts, those that were changed last at the end (OCPI 12.2.2)."""
     query = (
         sa.select(TOKENS, CONTRACTS.c.customer, CONTRACTS.c.status.label("contract_status"))
-        .add_columns(CONTRACTS.c.valid_from, CONTRACTS.c.valid_to, CONTRACTS.c.updated.label("contract_updated"))
+        .add_columns(CONTRACTS.c.valid_from, CONTRACTS.c.valid_to)
         .join(CONTRACTS, TOKENS.c.emaid == CONTRACTS.c.emaid)
         .where(where)
         .order_by(TOKENS.c.updated, TOKENS.c.uid)
@@ -126,7 +127,7 @@ def holders(connection: sa.Connection, where: sa.ColumnElement[bool], offset: in
             status=_worse(Status(row.contract_status), Status(row.status)),
             valid_from=row.valid_from,
             valid_to=row.valid_to,
-            updated=max(row.updated, row.contract_updated),
+            updated=row.updated,
         )
         for row in connection.execute(query)
     ]

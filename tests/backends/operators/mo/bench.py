@@ -76,14 +76,18 @@ async def mo_bench(
     *,
     bench: type[MoBench] = MoBench,
     incoming: Credential | None = None,
+    url: str = "",
     **settings: Any,
 ) -> AsyncIterator[MoBench]:
-    """One customer, one contract with a card; the key of `station` is registered. incoming: what the CPO shows."""
+    """One customer, one contract with a card; the key of `station` is registered. incoming: what the CPO shows.
+
+    url: of the database, "" = SQLite in the folder.
+    """
     clock = clock or ManualClock()
     for name in ("incoming", "outgoing"):
         (folder / name).write_text(f"token {name}".replace(" ", "-"))
     partner = OcpiPartner(party=CPO, incoming=Credential(folder / "incoming"), outgoing=Credential(folder / "outgoing"))
-    database = Database(f"sqlite:///{folder / 'mo.db'}", clock, tables.prepare)
+    database = Database(url or f"sqlite:///{folder / 'mo.db'}", clock, tables.prepare)
     faults = FaultSwitch()
     options = {"partners": (partner,), "tariffs": (TARIFF,), **settings}
     events: list[TraceEvent] = []

@@ -130,8 +130,13 @@ async def test_tokens_are_listed_page_by_page(bench: MoBench) -> None:
     found = [one async for one in bench.session.objects(url, Token)]
     assert len({one.uid for one in found}) == len(found) == 252
     assert {one.valid for one in found} == {True}
-    later = bench.clock.now() + timedelta(seconds=1)
+    bench.clock.advance(60)
+    later = bench.clock.now() - timedelta(seconds=1)
     assert [one async for one in bench.session.objects(url, Token, {"date_from": later.isoformat()})] == []
+    await bench.mo.set_contract(EMAID, Status.BLOCKED)  # all of them are news
+    changed = {"date_from": bench.clock.now().isoformat()}
+    found = [one async for one in bench.session.objects(url, Token, changed)]
+    assert (len(found), {one.valid for one in found}) == (252, {False})
     few = [one async for one in bench.session.objects(url, Token, {"offset": "200", "limit": "20"})]
     assert len(few) == 52
     for query in ({"limit": "-1"}, {"offset": "x"}, {"date_to": "tomorrow"}):
