@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from backend_client.ocpp.frames import Call, Frame, FrameError, Payload, Refusal, Result, decode, encode
 from backend_client.ocpp.redaction import redacted
+from backend_client.ocpp.schemas import code_of
 from backend_client.ocpp.security import headers, tls_context
 from backend_client.ocpp.settings import OcppSettings
 from ports.clock import Clock
@@ -191,7 +192,7 @@ class Connection:
             frame = decode(text)
         except FrameError as error:
             self._trace("ocpp.received", str(text)[: self._settings.max_message], refused=str(error))
-            await self._send(Refusal(error.id, "RpcFrameworkError", str(error)))
+            await self._send(Refusal(error.id, code_of(self._settings.version, "RpcFrameworkError"), str(error)))
             return
         self._trace("ocpp.received", str(text))
         if isinstance(frame, Call):

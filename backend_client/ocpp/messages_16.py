@@ -48,7 +48,7 @@ ERROR_CODES = {
 def id_tag(id: str) -> str:  # noqa: A002 - the standard's name
     """Raises PeerError for an identification that is too long."""
     if len(id) > MAX_ID_TAG:
-        raise PeerError(f"identification {id!r} has {len(id)} characters, an idTag of OCPP 1.6 {MAX_ID_TAG}", id)
+        raise PeerError(f"the identification has {len(id)} characters, an idTag of OCPP 1.6 {MAX_ID_TAG}")
     return id
 
 

@@ -63,7 +63,7 @@ def transaction_id(ours: str) -> str:
 def id_token(id: str, id_type: str) -> dict[str, str]:  # noqa: A002 - the standard's name
     """IdTokenType. Raises PeerError for an identification that is too long."""
     if len(id) > MAX_ID_TOKEN:
-        raise PeerError(f"identification {id!r} has {len(id)} characters, OCPP 2.0.1 allows {MAX_ID_TOKEN}", id)
+        raise PeerError(f"the identification has {len(id)} characters, OCPP 2.0.1 allows {MAX_ID_TOKEN}")
     if not id:
         return {"idToken": "", "type": "NoAuthorization"}
     return {"idToken": id, "type": ID_TYPES.get(id_type, "Local")}

@@ -7,9 +7,10 @@ import math
 from typing import Any
 
 HIDDEN = "***"
-# where a CSMS sends a password: name of the setting -> key of its value, in the same object
-_NAMES = frozenset({"basicauthpassword", "authorizationkey", "apnpassword", "vpnpassword"})
-_SECRET_KEYS = frozenset({"apnpassword", "vpnpassword", "password", "sharedsecret", "basicauthpassword"})
+# variables (2.0.1) and keys (1.6) whose values are secrets
+_NAMES = frozenset({"basicauthpassword", "authorizationkey", "webpaymentssharedsecret"})
+# fields of SetNetworkProfile (APNType, VPNType)
+_SECRET_KEYS = frozenset({"apnpassword", "password", "presharedkey", "simpin", "sharedsecret"})
 
 
 def redacted(text: str) -> Any:
@@ -30,12 +31,14 @@ def _clean(value: Any) -> Any:
         return [_clean(item) for item in value]
     if not isinstance(value, dict):
         return value
-    named = _names_a_secret(value)
-    return {key: HIDDEN if _is_secret(key, named) else _clean(item) for key, item in value.items()}
-
-
-def _is_secret(key: str, named: bool) -> bool:
-    return key.lower() in _SECRET_KEYS or (named and key in {"value", "attributeValue"})
+    hidden = {key for key in value if key.lower() in _SECRET_KEYS}
+    if _names_a_secret(value):
+        hidden |= {"value", "attributeValue", "variableAttribute"}
+    if value.get("type") == "KeyCode":  # of an IdTokenType: a PIN
+        hidden.add("idToken")
+    if "server" in value and "password" in value:  # VPNType
+        hidden.add("key")
+    return {key: HIDDEN if key in hidden else _clean(item) for key, item in value.items()}
 
 
 def _names_a_secret(fields: dict[str, Any]) -> bool:

@@ -18,7 +18,7 @@ from backend_client.ocpp.frames import Payload
 from backend_client.ocpp.settings import Version
 from ports.errors import PeerError
 
-# validator keyword -> CALLERROR code (OCPP 2.0.1 part 4, table 7); 1.6 spells two of them otherwise
+# validator keyword -> CALLERROR code (OCPP 2.0.1 part 4, table 7); 1.6 spells two of them otherwise and lacks one
 _CODES = {
     "type": "TypeConstraintViolation",
     "required": "OccurrenceConstraintViolation",
@@ -32,6 +32,7 @@ _CODES = {
 }
 _OLD_CODES = {
     "FormatViolation": "FormationViolation",
+    "RpcFrameworkError": "GenericError",
     "OccurrenceConstraintViolation": "OccurenceConstraintViolation",
 }
 

@@ -16,38 +16,28 @@ from backend_client.ocpp.contracts import (
     read_authorisation,
     read_authorisation_16,
 )
-from backend_client.ocpp.dialect import BootAnswer, Caller, message_id
+from backend_client.ocpp.dialect import BootAnswer, message_id
 from backend_client.ocpp.frames import Payload
 from backend_client.ocpp.record_facts import BEGIN, END, RecordFacts, value_of
 from backend_client.ocpp.schemas import check
-from backend_client.ocpp.settings import OcppSettings, Version
+from backend_client.ocpp.settings import Version
+from backend_client.ocpp.shared_messages import SharedMessages
 from backend_client.ocpp.signed_values import signed_value
 from backend_client.ocpp.signing import is_signed, key_for, known_transaction
-from backend_client.ocpp.state_file import KnownTransaction, StateFile
-from backend_client.ocpp.variables import Variables
+from backend_client.ocpp.state_file import KnownTransaction
 from ocmf.terms import Tx
 from ports.authorisation import Authorisation, AuthorisationRequest
 from ports.errors import PeerError
 from ports.station import ConnectorNews, StationIdentity
 
 
-class Ocpp16:
+class Ocpp16(SharedMessages):
     """`Dialect` of 1.6."""
-
-    def __init__(self, settings: OcppSettings, state: StateFile, variables: Variables, call: Caller) -> None:
-        self._settings = settings
-        self._state = state
-        self._variables = variables
-        self._call = call
 
     async def boot(self, identity: StationIdentity, reason: str) -> BootAnswer:  # noqa: ARG002 - 1.6 has no reason
         """BootNotification."""
         answer = await self._call("BootNotification", messages.boot(identity))
         return BootAnswer.of(answer)
-
-    async def heartbeat(self) -> str:
-        """Heartbeat."""
-        return str((await self._call("Heartbeat", {}))["currentTime"])
 
     def station_status(self) -> dict[str, Any] | None:
         """Connector 0."""
@@ -56,15 +46,6 @@ class Ocpp16:
     def connector_status(self, news: ConnectorNews) -> dict[str, Any]:
         """Of a connector."""
         return messages.connector_status(news)
-
-    async def notify(self, status: Payload, now: str) -> None:
-        """StatusNotification."""
-        await self._call("StatusNotification", {"timestamp": now, **status})
-
-    async def security_event(self, kind: str, now: str, detail: str) -> None:
-        """SecurityEventNotification (security whitepaper)."""
-        event = {"type": kind[:50], "timestamp": now}
-        await self._call("SecurityEventNotification", event | ({"techInfo": detail[:255]} if detail else {}))
 
     async def sign_certificate(self, kind: str, csr: str) -> bool:
         """SignCertificate; that of the security whitepaper knows the station's certificate only."""

@@ -6,14 +6,14 @@ from typing import Any
 
 from backend_client.ocpp import messages_201 as messages
 from backend_client.ocpp.contracts import authorize_request, read_authorisation
-from backend_client.ocpp.dialect import BootAnswer, Caller, message_id
+from backend_client.ocpp.dialect import BootAnswer, message_id
 from backend_client.ocpp.frames import Payload
 from backend_client.ocpp.record_facts import BEGIN, END, RecordFacts, value_of
-from backend_client.ocpp.settings import OcppSettings, TooLong
+from backend_client.ocpp.settings import TooLong
+from backend_client.ocpp.shared_messages import SharedMessages
 from backend_client.ocpp.signed_values import chunks, fits, refuse_too_long, signed_value
 from backend_client.ocpp.signing import is_signed, key_for, known_transaction
-from backend_client.ocpp.state_file import KnownTransaction, StateFile
-from backend_client.ocpp.variables import Variables
+from backend_client.ocpp.state_file import KnownTransaction
 from ocmf.container import parse
 from ports.authorisation import Authorisation, AuthorisationRequest
 from ports.backend import SignedRecord
@@ -21,23 +21,13 @@ from ports.errors import PeerError
 from ports.station import ConnectorNews, StationIdentity
 
 
-class Ocpp201:
+class Ocpp201(SharedMessages):
     """`Dialect` of 2.0.1."""
-
-    def __init__(self, settings: OcppSettings, state: StateFile, variables: Variables, call: Caller) -> None:
-        self._settings = settings
-        self._state = state
-        self._variables = variables
-        self._call = call
 
     async def boot(self, identity: StationIdentity, reason: str) -> BootAnswer:
         """BootNotification."""
         answer = await self._call("BootNotification", messages.boot(identity, reason))
         return BootAnswer.of(answer)
-
-    async def heartbeat(self) -> str:
-        """Heartbeat."""
-        return str((await self._call("Heartbeat", {}))["currentTime"])
 
     def station_status(self) -> dict[str, Any] | None:
         """2.0.1 has none."""
@@ -46,15 +36,6 @@ class Ocpp201:
     def connector_status(self, news: ConnectorNews) -> dict[str, Any]:
         """One connector per EVSE."""
         return {"connectorStatus": news.availability.value, "evseId": news.number, "connectorId": 1}
-
-    async def notify(self, status: Payload, now: str) -> None:
-        """StatusNotification."""
-        await self._call("StatusNotification", {"timestamp": now, **status})
-
-    async def security_event(self, kind: str, now: str, detail: str) -> None:
-        """SecurityEventNotification."""
-        event = {"type": kind[:50], "timestamp": now}
-        await self._call("SecurityEventNotification", event | ({"techInfo": detail[:255]} if detail else {}))
 
     async def sign_certificate(self, kind: str, csr: str) -> bool:
         """SignCertificate."""

@@ -28,7 +28,8 @@ SECRET = "correct horse battery staple"
                 }
             ]
         },
-        {"connectionData": {"apn": {"apnPassword": SECRET}, "vpn": {"password": SECRET}}},
+        {"connectionData": {"apn": {"apnPassword": SECRET}, "vpn": {"server": "x", "password": SECRET, "key": SECRET}}},
+        {"idToken": {"idToken": SECRET, "type": "KeyCode"}},
     ],
 )
 def test_passwords_are_hidden_and_the_rest_is_shown(payload: dict[str, Any]) -> None:
