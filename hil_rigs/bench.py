@@ -97,7 +97,7 @@ async def open_bench(
     async with AsyncExitStack() as stack:
         # keys that only this run needs do not stay behind
         private = Path(stack.enter_context(TemporaryDirectory(prefix="plugbench-")))
-        links = build_links(rig, private, clock)
+        links = await build_links(rig, private, clock)
         tracer = tracer_of(links, tracer)
         stack.callback(_write_captures, links, folder)
         plant = await stack.enter_async_context(build_plant(rig, clock, tracer))
@@ -146,7 +146,7 @@ async def open_bench(
         for csms_link in csms.links.values():
             csms_link.attach(controller)
             await csms_link.start()
-        vehicles = build_vehicles(rig, links, plant, pki, private, clock, tracer)
+        vehicles = await build_vehicles(rig, links, plant, pki, private, clock, tracer)
         for vehicle in vehicles.values():
             vehicle.start()
             stack.push_async_callback(vehicle.close)

@@ -148,6 +148,32 @@ def sessions_that_can_talk(rig: Rig) -> Iterator[Finding]:
                 yield (*place, key), "needs a vehicle with protocol din or iso2, and a connector with secc"
 
 
+def interfaces(rig: Rig) -> Iterator[Finding]:
+    """A cable has two ends: both are interfaces of this machine, or none is. There are none in virtual time."""
+    connectors = {connector.id: connector for connector in rig.gateway.connectors}
+    for number, session in enumerate(rig.sessions):
+        vehicle, found = rig.resources.get(session.vehicle), connectors.get(session.connector)
+        if not isinstance(vehicle, VehicleResource) or found is None or found.secc is None:
+            continue
+        if vehicle.protocol != "none" and (vehicle.interface is None) != (found.secc.interface is None):
+            named = session.vehicle if vehicle.interface is None else f"connector {found.id}"
+            yield ("sessions", number), f"expected interface of {named}, too: a cable has two ends"
+    named_ones = [(("resources", n, "interface"), one) for n, one in rig.resources.items()]
+    for place, one in named_ones:
+        if (
+            isinstance(one, VehicleResource)
+            and one.interface is not None
+            and isinstance(rig.clock, VirtualClockSettings)
+        ):
+            yield place, "a network interface is real: use clock mode: real"
+    for number, connector in enumerate(rig.gateway.connectors):
+        if connector.secc is not None and connector.secc.interface and isinstance(rig.clock, VirtualClockSettings):
+            yield (
+                ("gateway", "connectors", number, "secc", "interface"),
+                "a network interface is real: use clock mode: real",
+            )
+
+
 def explicit_reality(rig: Rig) -> Iterator[Finding]:
     """Whatever is not simulated says so itself, and what is simulated does not claim to be more."""
     for name, found in rig.resources.items():
@@ -227,6 +253,7 @@ CHECKS: tuple[Callable[[Rig], Iterator[Finding]], ...] = (
     owners,
     limits,
     sessions_that_can_talk,
+    interfaces,
     explicit_reality,
     clocks,
     overlaps,

@@ -40,6 +40,15 @@ EmbeddedOrHttp = Annotated[
         examples=["embedded"],
     ),
 ]
+NetworkInterface = Annotated[
+    str,
+    Meta(
+        # linux/if.h: IFNAMSIZ
+        pattern=r"^[^/\s:]{1,15}$",
+        description="network interface that leads to the cable (real time only); default: no cable, the loopback",
+        examples=["eth1"],
+    ),
+]
 TcpPort = Annotated[int, Meta(ge=1, le=65535)]
 Curve = Annotated[
     Literal[

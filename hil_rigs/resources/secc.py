@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from hil_rigs.resources.field import Auth, Bad, PkiFolder
+from hil_rigs.resources.field import Auth, Bad, NetworkInterface, PkiFolder
 
 
 class SeccSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,6 +24,7 @@ class SeccSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = "off"
     pki: PkiFolder | None = None
     bad_certificate: Bad = ""
+    interface: NetworkInterface | None = None
     communication_s: Annotated[
         float, Meta(gt=0, le=600, description="AC: without a session so long after 5 % duty, the duty says the current")
     ] = 20.0

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from hil_rigs.resources.field import Amperes, Auth, Bad, EnergyKind, Phases, PkiFolder
+from hil_rigs.resources.field import Amperes, Auth, Bad, EnergyKind, NetworkInterface, Phases, PkiFolder
 
 
 class VehicleResource(Struct, tag_field="kind", tag="vehicle", frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,6 +47,7 @@ class VehicleResource(Struct, tag_field="kind", tag="vehicle", frozen=True, kw_o
     ] = False
     bad_contract: Bad = ""
     bad_provisioning: Bad = ""
+    interface: NetworkInterface | None = None
     evcc_id: Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}:?){6}$", description="MAC address")] = "02:00:00:00:00:01"
     dc_max_current_a: Amperes = 125.0
     departure_s: Annotated[int, Meta(ge=0, description="seconds from the plug to the driver's departure")] | None = None

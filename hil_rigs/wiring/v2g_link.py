@@ -1,7 +1,8 @@
 """The V2G ends of a rig: the SECC of a connector, the EVCC of a vehicle, and the cable's link between them.
 
 In virtual time a link is a multicast group of the network in memory, one for each connector; in real time it is the
-loopback with an SDP port for each connector: no root, no interface.
+loopback with an SDP port for each connector (no root, no interface), or two interfaces of this machine, one for each
+end, with multicast and the port of the standard.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from ports.contracts import ContractSource
 from ports.faults import FaultHook, no_fault
 from ports.trace import TraceEvent, Tracer
 from v2g import sdp
-from v2g.link.interfaces import LOOPBACK, Interface, in_memory
+from v2g.link.interfaces import LOOPBACK, Interface, in_memory, ready_interface
 from v2g.link.recording import Recording
 from v2g.link.sdp_client import TlsWish
 from v2g.link.sdp_server import TlsPolicy
@@ -39,14 +40,14 @@ PAYMENTS = {"eim": "ExternalPayment", "pnc": "Contract"}
 
 @dataclass(slots=True)
 class Link:
-    """The link of one connector. station, vehicle: its ends. faults: of the session that is on, by side.
+    """The link of one connector. station, vehicle: its ends; None where each vehicle has an interface of its own.
 
-    recording: every octet of the station's end, for Wireshark.
+    faults: of the session that is on, by side. recording: every octet of the station's end, for Wireshark.
     """
 
     connector: str
     station: Interface
-    vehicle: Interface
+    vehicle: Interface | None
     sdp_port: int
     recording: Recording
     faults: dict[str, FaultHook] = field(default_factory=dict)
@@ -61,21 +62,26 @@ class Link:
         self.faults = {side: FaultPlan(faults) for side, faults in wanted.items() if faults}
 
 
-def build_links(rig: Rig, private: Path, clock: Clock) -> dict[str, Link]:
-    """One link for each connector that talks, by its id."""
+async def build_links(rig: Rig, private: Path, clock: Clock) -> dict[str, Link]:
+    """One link for each connector that talks, by its id. Raises RigError for interfaces that cannot be used."""
     since = clock.now().timestamp() - clock.monotonic()
     links = {}
     for number, connector in enumerate(rig.gateway.connectors, 1):
         if connector.secc is None:
             continue
-        if clock.is_virtual:
+        station_name, vehicle_name = f"{connector.id}.secc", f"{connector.id}.evcc"
+        vehicle: Interface | None = None
+        if connector.secc.interface is not None:
+            station = replace(await ready_interface(connector.secc.interface, clock), name=station_name)
+            port = sdp.UDP_PORT
+        elif clock.is_virtual:
             group = IPv6Address(f"ff02::1:{number:x}")  # ff02::1 would reach the other connectors too
-            station = replace(in_memory(f"fe80::5e:{number:x}", f"{connector.id}.secc"), group=group)
-            vehicle = replace(in_memory(f"fe80::e0:{number:x}", f"{connector.id}.evcc"), group=group)
+            station = replace(in_memory(f"fe80::5e:{number:x}", station_name), group=group)
+            vehicle = replace(in_memory(f"fe80::e0:{number:x}", vehicle_name), group=group)
             port = sdp.UDP_PORT
         else:
-            station = replace(LOOPBACK, name=f"{connector.id}.secc")
-            vehicle = replace(LOOPBACK, name=f"{connector.id}.evcc")
+            station = replace(LOOPBACK, name=station_name)
+            vehicle = replace(LOOPBACK, name=vehicle_name)
             port = 0
         recording = Recording(since, private / f"{number}.keys")
         links[connector.id] = Link(connector.id, station, vehicle, port, recording)
@@ -134,17 +140,19 @@ def secc_setup(
     )
 
 
-def build_vehicles(
+async def build_vehicles(
     rig: Rig, links: dict[str, Link], plant: Circuit, pki: RunPki, private: Path, clock: Clock, tracer: Tracer
 ) -> dict[str, Communication]:
     """The EVCC of each vehicle that talks, still to be started. private: for what they keep. Raises RigError."""
     if not links:
         return {}
-    anywhere = next(iter(links.values()))  # the session says where, see `lead_to`
     vehicles: dict[str, Communication] = {}
     for number, (name, one) in enumerate(rig.resources.items()):
         if isinstance(one, VehicleResource) and one.protocol != "none":
-            setup = _evcc(one, anywhere.vehicle, pki.of_vehicle(name, one), private / f"vehicle-{number}")
+            link = LOOPBACK  # the session says where, see `lead_to`
+            if one.interface is not None:
+                link = replace(await ready_interface(one.interface, clock), name=f"{name}.evcc")
+            setup = _evcc(one, link, pki.of_vehicle(name, one), private / f"vehicle-{number}")
             vehicles[name] = Communication(plant.vehicles[name], setup, clock, tracer)
     return vehicles
 
@@ -153,7 +161,8 @@ def lead_to(vehicle: Communication, link: Link, controller: Controller) -> None:
     """The cable of this connector is plugged into the vehicle."""
     station = controller.seccs[link.connector].station
     port = station.sdp_port if station is not None else sdp.UDP_PORT
-    vehicle.setup = replace(vehicle.setup, link=link.vehicle, sdp_port=lambda: port, hook=link.hook("vehicle"))
+    end = vehicle.setup.link if link.vehicle is None else link.vehicle
+    vehicle.setup = replace(vehicle.setup, link=end, sdp_port=lambda: port, hook=link.hook("vehicle"))
 
 
 def _evcc(one: VehicleResource, link: Interface, folder: Path | None, private: Path) -> EvccSetup:

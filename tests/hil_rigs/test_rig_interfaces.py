@@ -1,0 +1,103 @@
+"""Rigs whose cable is a real one: two interfaces of this machine (a veth pair in a network namespace), real multicast."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hil_rigs.rig_file import RigFileError, load_rig
+
+RIG = """\
+rig: cable
+clock: {mode: real}
+resources:
+  bus:   {kind: serial, port: virtual, baud: 9600}
+  m1:    {kind: meter, model: eastron_sdm630, bus: bus}
+  key:   {kind: file_key}
+  board: {kind: charger}
+  ev:    {kind: vehicle, protocol: iso2, auth: pnc, tls: true, pki: auto, interface: ev0}
+  cpo:   {kind: cpo.rest}
+gateway:
+  serial_number: GW-C
+  connectors:
+    - id: "1"
+      evse_id: "DE*PLB*E0001"
+      board: board
+      meter: m1
+      signer: key
+      max_current_a: 32
+      secc: {protocols: [iso2], auth: [pnc], tls: required, pki: auto, interface: st0}
+  local_list: [{id: DEPLBC00000001, type: EMAID}]
+  backends: [cpo]
+sessions:
+  - {connector: "1", vehicle: ev, identification: "DEPLBC00000001", charge_for_s: 1}
+"""
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    """A network namespace with a cable in it: st0 and ev0."""
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("network namespaces need root and ip (package iproute2)")
+    name = f"rig-{os.getpid()}"
+    if subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode:
+        pytest.skip("this machine makes no network namespaces")
+    try:
+        for command in ("link set lo up", "link add st0 type veth peer name ev0", "link set st0 up", "link set ev0 up"):
+            subprocess.run(["ip", "-n", name, *command.split()], check=True)
+        yield name
+    finally:
+        subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+def test_a_session_over_a_real_link(namespace: str, tmp_path: Path) -> None:
+    (tmp_path / "rig.yaml").write_text(RIG, encoding="utf-8")
+    command = ["ip", "netns", "exec", namespace, sys.executable, "-m", "plugbench", "run", "rig.yaml", "--out", "run"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    events = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text(encoding="utf-8").splitlines()]
+    (request,) = [event for event in events if event["kind"] == "sdp.request" and event["source"] == "1.secc"]
+    assert request["data"]["vehicle"].startswith("[fe80::")
+    assert [event["data"]["version"] for event in events if event["kind"] == "tls.established"] == ["TLSv1.2"] * 2
+    counted = subprocess.run(
+        ["ip", "-n", namespace, "-json", "-s", "link", "show", "ev0"], capture_output=True, text=True, check=True
+    )
+    assert json.loads(counted.stdout)[0]["stats64"]["tx"]["packets"] > 20
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ((", interface: ev0}", "}"), "expected interface of ev, too"),
+        ((", interface: st0}", "}"), "expected interface of connector 1, too"),
+        (("{mode: real}", "{mode: virtual, start: 2026-11-20T08:00:00Z}"), "a network interface is real"),
+        (("interface: ev0", "interface: a/b"), "network interface"),
+    ],
+)
+def test_a_cable_has_two_ends_and_is_real(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    assert change[0] in RIG
+    (tmp_path / "rig.yaml").write_text(RIG.replace(*change), encoding="utf-8")
+    with pytest.raises(RigFileError, match=message):
+        load_rig(tmp_path / "rig.yaml")
+
+
+def test_an_interface_that_is_not_there_is_said(tmp_path: Path) -> None:
+    (tmp_path / "rig.yaml").write_text(RIG, encoding="utf-8")
+    command = [sys.executable, "-m", "plugbench", "run", "rig.yaml", "--out", "run"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 2
+    assert "there is no network interface 'st0'" in done.stderr
