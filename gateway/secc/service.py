@@ -17,7 +17,7 @@ from gateway.secc.outlet import Outlet
 from gateway.secc.payment import Payment, Till
 from gateway.secc.pilot_mode import DUTIES, NEXT, STEADY, Happening, Mode
 from gateway.secc.setup import SeccSetup
-from gateway.transaction import Event
+from gateway.transaction import Event, State
 from ocmf.terms import Tx
 from ports.charge_control import PilotState
 from ports.clock import Clock
@@ -26,6 +26,7 @@ from ports.errors import PeerError, RigError
 from ports.trace import TraceEvent, Tracer
 from v2g.link.connection import Connection, LinkSettings
 from v2g.link.station import Station
+from v2g.link.tls_settings import StationTls
 from v2g.session import events as v2g
 from v2g.session.secc import Secc, SeccSettings
 
@@ -102,6 +103,12 @@ class SeccService:
             outlet = self._current.outlet
             outlet.max_current_a = outlet.max_current_a if max_current_a is None else max_current_a
             outlet.renegotiation = True
+
+    def renew(self, tls: StationTls) -> None:
+        """The SECC has new certificates; sessions under way keep theirs. Raises RigError for unusable files."""
+        if self.station is None:
+            raise RigError(f"connector {self._connector.name} does not listen yet")
+        self.station.renew(tls)
 
     # connections
 
@@ -225,11 +232,14 @@ class SeccService:
         self._changed()
 
     def _see_off(self, session: _Session) -> None:
-        """The transaction ends on our side: the vehicle is told, and cut off when it does not follow."""
-        if not session.outlet.ending or session.leaving:
+        """The transaction ends on our side: the vehicle is told, and cut off when it does not follow.
+
+        A connector that is faulted before any transaction has nothing to offer: its session ends as well.
+        """
+        machine = self._connector.machine
+        if session.leaving or not (session.outlet.ending or machine.state is State.FAULTED):
             return
         session.leaving = True
-        machine = self._connector.machine
         hurry = machine.cause is Tx.ABORT or machine.faults
         seconds = self._setup.fault_s if hurry else self._setup.leave_s
         session.connection.later(seconds, lambda: self._cut_off(session))
