@@ -25,6 +25,8 @@ class FreeCharging:
         machine = self._connector.machine
         if machine.pilot is PilotState.A:
             self._given = False
+        elif machine.in_transaction:
+            self._given = True  # whoever began it: what has ended does not begin again by itself
         elif machine.state is State.PLUGGED and not self._given and self._by_pilot():
             self._given = True
             admit_anybody(self._admission, self._connector)

@@ -169,6 +169,23 @@ def test_the_local_list_comes_first_and_its_no_is_final(tmp_path: Path) -> None:
     play(tmp_path, session, words)
 
 
+def test_a_contract_goes_on_with_its_own_transaction_only(tmp_path: Path) -> None:
+    words = Words()
+
+    async def session(point: Point) -> None:
+        admission, one = point.controller._admission, point.controller.by_name["c1"]
+        await admission.present_contract(one, EMAID, CHAIN)
+        await admission.present_contract(one, "de-abc-c123abc56", CHAIN)  # a session joined again
+        assert len(words.asked) == 1
+        for refused in (admission.present_contract(one, "DEABCC999XYZ99", CHAIN), admission.present(one, CARD)):
+            with pytest.raises(RefusedError) as error:
+                await refused
+            assert error.value.level is Level.MISMATCH
+        assert one.machine.state is State.AUTHORISED
+
+    play(tmp_path, session, words)
+
+
 def test_what_happens_at_the_connector_while_a_backend_thinks_counts(tmp_path: Path) -> None:
     words = Words()
     words.delay_s = 10.0

@@ -97,6 +97,13 @@ class Station:
             self._trace("tls.unavailable", why=problem, advice="renew the SECC certificate")
         return ports
 
+    def renew(self, tls: StationTls) -> None:
+        """Show these chains from the next connection on. Raises RigError for unusable files, and keeps the old ones."""
+        if self._contexts is None:
+            raise RigError(f"{self.link.name}: there is no TLS to renew")
+        self._contexts = StationContexts(tls)
+        self._trace("tls.renewed", problem=self.tls_problem())
+
     def tls_problem(self) -> str:
         """ "" while the station has a chain that is valid now, or needs none; else why not."""
         return self._contexts.problem(self._settings.clock.now()) if self._contexts is not None else ""

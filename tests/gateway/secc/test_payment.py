@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from tests.gateway.backend_doubles import Cards, Words
 from tests.gateway.secc.bench import CARD, VEHICLE, Bench, find, on_bench
 from tests.gateway.secc.test_contract import plug_and_wait, pnc
 from tests.gateway.secc.test_contract_backends import ONLY_CARDS, settings
-from tests.v2g.link.chains import made
+from tests.v2g.link.chains import made, write_chain
 from v2g.link.sdp_client import TlsWish, find_station
 from v2g.link.sdp_server import TlsPolicy
+from v2g.link.tls_settings import Chain, StationTls
 from v2g.sdp import Security
 
 
@@ -179,7 +181,7 @@ def test_an_expired_station_that_requires_tls_charges_by_card_and_duty(tmp_path:
 
 
 def test_a_certificate_that_ends_takes_the_contracts_with_it(tmp_path: Path) -> None:
-    """One second before it still pays, afterwards it does not; a vehicle that kept the TLS port learns it too."""
+    """Before its end it still pays, afterwards it does not; with a new one it does again."""
     found = settings(tmp_path, Words())
     found["secc"] |= {"tls_policy": TlsPolicy.OFFERED}
 
@@ -192,8 +194,53 @@ def test_a_certificate_that_ends_takes_the_contracts_with_it(tmp_path: Path) -> 
         (offered,) = [e.data["payments"] for e in bench.told("v2g.StationFound")]
         assert "Contract" in offered
         assert Security.TLS not in bench.secc.station.ports()
+        with pytest.raises(RigError, match="No such file"):
+            bench.secc.renew(StationTls((Chain(tmp_path / "none.pem", tmp_path / "none.key"),)))
+        (tmp_path / "new").mkdir()
+        bench.secc.renew(StationTls((write_chain(tmp_path / "new", "A", end=400),)))
+        assert Security.TLS in bench.secc.station.ports()
+        assert bench.told("tls.renewed")[-1].data["problem"] == ""
 
     on_bench(main, **(found | {"start": EXPIRED - timedelta(seconds=61)}))
+
+
+def test_a_vehicle_that_kept_the_port_of_tls_is_offered_no_contract_either(tmp_path: Path) -> None:
+    """The certificate ends between SDP and the session."""
+    found = settings(tmp_path, Words())
+    found["evcc"] |= {"fallback": True}
+
+    async def main(bench: Bench) -> None:
+        station = bench.secc.station
+        assert station is not None
+        problems = chain(["", ""], repeat("SECC A expired"))
+        station.tls_problem = lambda: next(problems)  # type: ignore[method-assign]
+        assert Security.TLS in station.ports()
+        await bench.plug(Seconds(30))
+        await bench.clock.sleep(3)
+        assert [e.data["payments"] for e in bench.told("v2g.StationFound")] == [["ExternalPayment"]]
+        await bench.card()
+        await bench.charging()
+
+    on_bench(main, **found)
+
+
+@pytest.mark.parametrize("free", [True, False])
+def test_what_has_ended_does_not_begin_again_by_itself(free: bool) -> None:
+    """The vehicle has what it wanted, and the station falls back to the duty later on."""
+
+    async def main(bench: Bench) -> None:
+        await bench.plug(Seconds(30))
+        if not free:
+            await bench.card()
+        await bench.charging()
+        assert bench.evcc is not None
+        await bench.soon(bench.evcc.idle(), 300)
+        await bench.clock.sleep(120)
+        assert bench.modes()[-1] == "basic"
+        assert bench.connector.machine.state is State.PLUGGED
+        assert len({r.transaction_id for r in bench.backend.records}) == 1
+
+    on_bench(main, policy=Policy(free=free))
 
 
 def test_a_station_for_contracts_is_not_talked_down(tmp_path: Path) -> None:
