@@ -33,6 +33,7 @@ OCCUPIED = {
     ChargingState.SUSPENDED_EV: "SuspendedEV",
     ChargingState.SUSPENDED_EVSE: "SuspendedEVSE",
 }
+CHARGED = frozenset({ChargingState.CHARGING, ChargingState.SUSPENDED_EV, ChargingState.SUSPENDED_EVSE})
 # ports.charge_control.ControlFault -> ChargePointErrorCode; all others are OtherError with their own name
 ERROR_CODES = {
     "EVSEContactorFault": "PowerSwitchFailure",

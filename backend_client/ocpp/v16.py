@@ -16,15 +16,16 @@ from backend_client.ocpp.contracts import (
     read_authorisation,
     read_authorisation_16,
 )
-from backend_client.ocpp.dialect import BootAnswer, message_id
+from backend_client.ocpp.dialect import BootAnswer, Caller, message_id
 from backend_client.ocpp.frames import Payload
 from backend_client.ocpp.record_facts import BEGIN, END, RecordFacts, value_of
 from backend_client.ocpp.schemas import check
-from backend_client.ocpp.settings import Version
+from backend_client.ocpp.settings import OcppSettings, Version
 from backend_client.ocpp.shared_messages import SharedMessages
 from backend_client.ocpp.signed_values import signed_value
 from backend_client.ocpp.signing import is_signed, key_for, known_transaction
-from backend_client.ocpp.state_file import KnownTransaction
+from backend_client.ocpp.state_file import KnownTransaction, StateFile
+from backend_client.ocpp.variables import Variables
 from ocmf.terms import Tx
 from ports.authorisation import Authorisation, AuthorisationRequest
 from ports.errors import PeerError
@@ -33,6 +34,10 @@ from ports.station import ConnectorNews, StationIdentity
 
 class Ocpp16(SharedMessages):
     """`Dialect` of 1.6."""
+
+    def __init__(self, settings: OcppSettings, state: StateFile, variables: Variables, call: Caller) -> None:
+        super().__init__(settings, state, variables, call)
+        self._has_charged: set[int] = set()  # connectors, since they were free
 
     async def boot(self, identity: StationIdentity, reason: str) -> BootAnswer:  # noqa: ARG002 - 1.6 has no reason
         """BootNotification."""
@@ -44,8 +49,15 @@ class Ocpp16(SharedMessages):
         return {"connectorId": 0, "status": "Available", "errorCode": "NoError"}
 
     def connector_status(self, news: ConnectorNews) -> dict[str, Any]:
-        """Of a connector."""
-        return messages.connector_status(news)
+        """Of a connector; after charging a vehicle that stays is Finishing, not Preparing."""
+        status = messages.connector_status(news)
+        if status["status"] == "Available":
+            self._has_charged.discard(news.number)
+        elif news.charging in messages.CHARGED:
+            self._has_charged.add(news.number)
+        elif status["status"] == "Preparing" and news.number in self._has_charged:
+            status["status"] = "Finishing"
+        return status
 
     async def sign_certificate(self, kind: str, csr: str) -> bool:
         """SignCertificate; that of the security whitepaper knows the station's certificate only."""

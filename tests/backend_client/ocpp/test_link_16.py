@@ -148,6 +148,25 @@ async def test_authorisation_and_status(bench: Bench) -> None:
     )
 
 
+async def test_a_vehicle_that_stays_is_finishing(bench: Bench) -> None:
+    csms = await bench.csms_of("1.6")
+    await bench.link()
+    await bench.until("ocpp.up")
+    told = ["Available"]
+    for availability, charging, word in (
+        (Availability.OCCUPIED, ChargingState.CONNECTED, "Preparing"),
+        (Availability.OCCUPIED, ChargingState.CHARGING, "Charging"),
+        (Availability.OCCUPIED, ChargingState.CONNECTED, "Finishing"),
+        (Availability.AVAILABLE, ChargingState.IDLE, "Available"),
+        (Availability.OCCUPIED, ChargingState.CONNECTED, "Preparing"),
+    ):
+        told.append(word)
+        bench.station.tell(ConnectorNews(1, "c1", "DE*PLG*E1", availability, charging))
+        await csms.until(
+            lambda: [one["status"] for one in csms.of("StatusNotification") if one["connectorId"] == 1] == told
+        )
+
+
 async def test_contracts_travel_in_data_transfer_and_an_unknown_vendor_is_told(bench: Bench) -> None:
     csms = await bench.csms_of("1.6")
     body = {"status": "Accepted", "exiResponse": base64.b64encode(b"\x80\x98answer").decode()}
