@@ -20,6 +20,7 @@ MAX_ENTRIES = 20_000
 MAX_OCTETS = (1 << 32) - 1
 """No zip64: what is larger is no evidence of one run."""
 
+MAX_DIRECTORY = MAX_ENTRIES << 8  # octets: 46 and a name of 200 for each entry
 CHUNK = 1 << 18
 
 _LOCAL, _CENTRAL, _END = 0x04034B50, 0x02014B50, 0x06054B50
@@ -114,11 +115,11 @@ class Archive:
 
 def _entries(file: BinaryIO) -> list[Entry]:
     size = file.seek(0, 2)
-    if not _END_RECORD.size <= size <= MAX_OCTETS + (MAX_ENTRIES << 9):
+    if not _END_RECORD.size <= size <= MAX_OCTETS + MAX_DIRECTORY + _END_RECORD.size:
         raise ArchiveError(f"zip: {size} octets")
     file.seek(size - _END_RECORD.size)
     kind, *_, count, length, at, _ = _END_RECORD.unpack(file.read(_END_RECORD.size))
-    if kind != _END or at + length + _END_RECORD.size != size or count > MAX_ENTRIES:
+    if kind != _END or at + length + _END_RECORD.size != size or length > MAX_DIRECTORY:
         raise ArchiveError("zip: no end of the directory at the end of the file, or not the only one")
     file.seek(at)
     directory = file.read(length)

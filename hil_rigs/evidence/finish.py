@@ -19,9 +19,11 @@ from hil_rigs.evidence.serial_text import SerialText
 from hil_rigs.evidence.source import FolderSource, lines_of
 from hil_rigs.evidence.versions import versions
 from hil_rigs.run import RunOutcome, RunResult
+from hil_rigs.story.step import Story
 from hil_rigs.story.tell import tell
 from hil_rigs.story.write import write_story
 from ports.backend import SignedRecord
+from ports.errors import PlugbenchError
 
 
 def finish(folder: Path, outcome: RunOutcome, started: datetime) -> Sealed:
@@ -53,7 +55,7 @@ def complete(
     write_index(folder, records)
     if assertions:
         write_assertions(folder, assertions)
-    story = tell(folder)
+    story = _told(folder, result)
     write_story(folder, story)
     about = About(
         run=f"{result.rig}-{started:%Y%m%d-%H%M%S-%f}",
@@ -83,3 +85,11 @@ def complete(
     )
     (folder / REPORT).write_text(page(contents), encoding="utf-8")
     return seal(folder, about)
+
+
+def _told(folder: Path, result: RunResult) -> Story:
+    """The story; where what was recorded cannot be read, a note says so: the evidence is sealed all the same."""
+    try:
+        return tell(folder)
+    except PlugbenchError as error:
+        return Story(result.rig, result.verdict, (), (), (f"this run cannot be told as a sequence: {error}",))

@@ -55,7 +55,11 @@ def page(said: Contents) -> str:
         _section("Bills", _bills(result.bills)) if result.bills else "",
         _assertions(said.assertions),
         _section("Timeline", element("figure", timeline(said.series))),
-        _section("Sequence", element("figure", sequence(said.story.passages, said.series.began or 0.0))),
+        _section(
+            "Sequence",
+            *(element("p", note, class_="warning") for note in said.story.notes),
+            element("figure", sequence(said.story.passages, said.series.began or 0.0)),
+        ),
         _section("Signatures", _signatures(said.story)),
         _section("What was real", _resources(result)),
         _section("Versions", _versions(said.versions)),
@@ -115,7 +119,7 @@ def _sessions(sessions: Sequence[CheckedSession]) -> Markup:
                 verdict(one.verdict),
                 "none" if one.kwh is None else one.kwh,
                 " ".join(one.pages) or "none",
-                one.plant_wh,
+                f"{one.plant_wh:.3f}",
                 "" if one.difference_wh is None else f"{one.difference_wh:+.3f}",
             )
             for one in sessions
