@@ -21,6 +21,7 @@ from backend_client.cpo_messages import MessageError, decode
 from backend_client.credential import Credential
 from backend_client.ocpi_messages import VERSION, Envelope, InterfaceRole, Version, VersionDetails
 from backend_client.ocpi_types import encode
+from backend_client.public_trust import public_trust
 from ports.errors import LocalError, PeerError, RigError
 
 T = TypeVar("T")
@@ -77,7 +78,10 @@ class OcpiSession:
         timeout_s: float = 10.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """versions_url: of the platform's versions endpoint. random: of the request ids. transport: for tests."""
+        """versions_url: of the platform's versions endpoint. random: of the request ids.
+
+        ca_file: the only roots trusted for https, None = public ones. transport: in place of the network.
+        """
         if httpx.URL(versions_url).scheme not in {"http", "https"}:
             raise LocalError(f"OCPI platform {versions_url}: the scheme must be http or https")
         self.versions_url = versions_url
@@ -86,7 +90,7 @@ class OcpiSession:
         self._endpoints: dict[tuple[str, str], str] = {}
         self._client = httpx.AsyncClient(
             timeout=timeout_s,
-            verify=_trust(ca_file, httpx.URL(versions_url).scheme),
+            verify=_trust(ca_file) if ca_file else public_trust(),
             transport=transport,
             follow_redirects=False,
             trust_env=False,
@@ -137,7 +141,7 @@ class OcpiSession:
             request = self._client.build_request(method, url, content=content, params=params, headers=headers)
             response = await self._client.send(request, stream=True)
             try:
-                received = await _limited(response)
+                received = await limited(response)
             finally:
                 await response.aclose()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -198,7 +202,8 @@ def _read(operation: str, response: httpx.Response, body: bytes) -> OcpiAnswer:
     return OcpiAnswer(http, envelope.data, said, response.headers, body)
 
 
-async def _limited(response: httpx.Response) -> bytes:
+async def limited(response: httpx.Response) -> bytes:
+    """The body of an answer. Raises ReadError when it is longer than MAX_ANSWER."""
     body = bytearray()
     async for chunk in response.aiter_bytes():
         body += chunk
@@ -207,10 +212,7 @@ async def _limited(response: httpx.Response) -> bytes:
     return bytes(body)
 
 
-def _trust(ca_file: Path | None, scheme: str) -> ssl.SSLContext:
-    """ca_file: the only roots that are trusted, None = those of the system. Behind http there is nobody to trust."""
-    if ca_file is None and scheme == "http":
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+def _trust(ca_file: Path) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:

@@ -11,13 +11,14 @@ import httpx
 import msgspec
 
 from backend_client.cpo_messages import MessageError, decode
+from backend_client.ocpi_session import MAX_ANSWER, limited
 from backend_client.ocpi_types import encode
 from backend_client.oicp_messages import Acknowledgement
+from backend_client.public_trust import public_trust
 from ports.errors import LocalError, PeerError, RigError
 
 T = TypeVar("T", bound=msgspec.Struct)
 M = TypeVar("M", bound=msgspec.Struct)
-MAX_ANSWER = 4 << 20
 # OICP 2.3, CodeType: what may be better later: system and database errors, partners away
 LATER = frozenset({"001", "002", "009", "021", "310", "320"})
 
@@ -44,12 +45,11 @@ class OicpSession:
     ) -> None:
         """url: without /api. client_certificate: files of certificate and key; OICP knows partners by it."""
         self.url = url.rstrip("/")
-        scheme = httpx.URL(self.url).scheme
-        if scheme not in {"http", "https"}:
+        if httpx.URL(self.url).scheme not in {"http", "https"}:
             raise LocalError(f"OICP partner {url}: the scheme must be http or https")
         self._client = httpx.AsyncClient(
             timeout=timeout_s,
-            verify=_trust(ca_file, client_certificate, scheme),
+            verify=_trust(ca_file, client_certificate) if ca_file or client_certificate else public_trust(),
             transport=transport,
             follow_redirects=False,
             trust_env=False,
@@ -79,7 +79,7 @@ class OicpSession:
             request = self._client.build_request("POST", f"{self.url}{path}", content=content, headers=headers)
             response = await self._client.send(request, stream=True)
             try:
-                body = await _limited(response)
+                body = await limited(response)
             finally:
                 await response.aclose()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -117,19 +117,8 @@ def _read(operation: str, http: int, body: bytes, answer: type[T]) -> T:
         ) from None
 
 
-async def _limited(response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > MAX_ANSWER:
-            raise httpx.ReadError(f"the answer is longer than {MAX_ANSWER} octets")
-    return bytes(body)
-
-
-def _trust(ca_file: Path | None, client_certificate: tuple[Path, Path] | None, scheme: str) -> ssl.SSLContext:
-    """ca_file: the only roots that are trusted, None = those of the system. Behind http there is nobody to trust."""
-    if scheme == "http":
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+def _trust(ca_file: Path | None, client_certificate: tuple[Path, Path] | None) -> ssl.SSLContext:
+    """ca_file: the only roots that are trusted, None = those of the system."""
     try:
         context = ssl.create_default_context(cafile=ca_file)
         if client_certificate is not None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from backends.store.database import StoreError
+from backends.operators.table_version import make_tables, version_table
 
 VERSION = 1
 METADATA = sa.MetaData()
 
-_VERSION = sa.Table("hub_version", METADATA, sa.Column("version", sa.Integer, nullable=False))
+_VERSION = version_table(METADATA, "hub")
 
 SESSIONS = sa.Table(
     "hub_sessions",
@@ -39,9 +39,4 @@ CDRS = sa.Table(
 
 def prepare(connection: sa.Connection) -> None:
     """Make the tables where they are missing. Raises StoreError for tables of another version."""
-    METADATA.create_all(connection)
-    found = connection.execute(sa.select(_VERSION.c.version)).scalar_one_or_none()
-    if found is None:
-        connection.execute(_VERSION.insert().values(version=VERSION))
-    elif found != VERSION:
-        raise StoreError(f"the hub's tables have version {found}, this program knows {VERSION}: use another database")
+    make_tables(connection, METADATA, _VERSION, VERSION)

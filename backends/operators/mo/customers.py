@@ -57,7 +57,7 @@ def uid_key(uid: str) -> str:
 
 
 def add_customer(connection: sa.Connection, id: str, login: str, name: str, secret_hash: str) -> None:  # noqa: A002
-    """Raises CustomerError when the login is taken."""
+    """secret_hash: of `backends.sealing.hash_secret`, "" = may not log in. Raises CustomerError: the login is taken."""
     if connection.execute(sa.select(CUSTOMERS.c.id).where(CUSTOMERS.c.login == login)).first():
         raise CustomerError(f"login {login!r} is taken")
     connection.execute(CUSTOMERS.insert().values(id=id, login=login, name=name, secret_hash=secret_hash))

@@ -47,7 +47,7 @@ class Logins:
         query = sa.select(CUSTOMERS.c.id, CUSTOMERS.c.secret_hash).where(CUSTOMERS.c.login == login)
         row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
         with self._clock.hold():
-            known = row.secret_hash if row else _NOBODY
+            known = row.secret_hash if row is not None and "$" in row.secret_hash else _NOBODY
             matches = await asyncio.to_thread(secret_matches, secret[:MAX_SECRET], known)
         if row is None or not matches:
             self._wrong[login] = (count + 1, self._clock.monotonic())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from backends.store.database import StoreError
+from backends.operators.table_version import make_tables, version_table
 from backends.store.schema import RECEIVED_EVENTS
 
 VERSION = 1
 METADATA = sa.MetaData()
 
-_VERSION = sa.Table("oem_version", METADATA, sa.Column("version", sa.Integer, nullable=False))
+_VERSION = version_table(METADATA, "oem")
 
 VEHICLES = sa.Table(
     "oem_vehicles",
@@ -39,10 +39,5 @@ CONTRACTS = sa.Table(
 
 def prepare(connection: sa.Connection) -> None:
     """Make the tables where they are missing. Raises StoreError for tables of another version."""
-    METADATA.create_all(connection)
+    make_tables(connection, METADATA, _VERSION, VERSION)
     RECEIVED_EVENTS.create(connection, checkfirst=True)
-    found = connection.execute(sa.select(_VERSION.c.version)).scalar_one_or_none()
-    if found is None:
-        connection.execute(_VERSION.insert().values(version=VERSION))
-    elif found != VERSION:
-        raise StoreError(f"the OEM's tables have version {found}, this program knows {VERSION}: use another database")

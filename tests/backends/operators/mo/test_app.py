@@ -20,7 +20,7 @@ from backend_client.ocpi_commands import put_session
 from backend_client.ocpi_messages import Cdr, Token
 from backend_client.ocpi_session import OcpiSession, Party
 from backends.http_server import serve_asgi
-from backends.operators.mo.customers import Status
+from backends.operators.mo.customers import Status, add_customer
 from backends.operators.mo.tables import BILLS, COMMANDS
 from backends.operators.ocpi_cpo import MODULES, CpoOcpi
 from backends.operators.ocpi_server import OcpiPartner, OcpiServer
@@ -268,6 +268,8 @@ async def test_logins_are_kept_short_and_guessing_is_slow(bench: AppBench) -> No
     ):
         assert (await bench.log_in(login, secret)).status_code == 401
     assert (await bench.log_in("alice", "y")).status_code == 401
+    await bench.mo.database.write(lambda connection: add_customer(connection, "c9", "carl", "Carl", ""))
+    assert (await bench.log_in("carl", "")).status_code == 401  # has no secret at all
     assert (await bench.log_in()).status_code == 429  # the right secret, too: nothing is told
     bench.clock.advance(31)
     assert (await bench.log_in()).status_code == 200
