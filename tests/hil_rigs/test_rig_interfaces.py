@@ -1,4 +1,4 @@
-"""Rigs whose cable is a real one: two interfaces of this machine (a veth pair in a network namespace), real multicast."""
+"""Rigs whose cable is a real one: two interfaces of this machine (a veth pair in a namespace), real multicast."""
 
 from __future__ import annotations
 
