@@ -7,14 +7,13 @@ ocmf-js 0.0.9 is `road-labs/ocmf-js` (npm @road-labs/ocmf, MIT) with its "noble"
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-PEER = Path(__file__).resolve().parents[2] / ".peers" / "ocmf-js"
+from tests.peers import npm_packages
+
 JS_PACKAGES = ("@road-labs/ocmf@0.0.9", "@road-labs/ocmf-crypto-noble@0.0.9")
 JUDGE_JS = """
 const { Verifier } = require('@road-labs/ocmf');
@@ -38,25 +37,13 @@ const crypto = new Crypto();
 @pytest.fixture(scope="session")
 def judge_js() -> Callable[[list[tuple[str, str]]], list[object]]:
     """Verdicts of ocmf-js on (record, key in hex): True, False or the text of its error."""
-    if not (shutil.which("node") and shutil.which("npm")):
-        pytest.skip("ocmf-js needs node and npm, which are not installed")
-    if not (PEER / "node_modules" / "@road-labs" / "ocmf").is_dir():
-        PEER.mkdir(parents=True, exist_ok=True)
-        install = subprocess.run(
-            ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(PEER), *JS_PACKAGES],
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        if install.returncode:
-            pytest.skip(f"npm could not install ocmf-js: {install.stderr[-300:]}")
+    folder = npm_packages("ocmf-js", *JS_PACKAGES)
 
     def judge(records: list[tuple[str, str]]) -> list[object]:
         run = subprocess.run(
             ["node", "-e", JUDGE_JS],
             input=json.dumps(records),
-            cwd=PEER,
+            cwd=folder,
             capture_output=True,
             text=True,
             timeout=100,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,8 +19,8 @@ from hil_rigs.locks.rig_lock import rig_held
 from hil_rigs.rig_file import rig_of_text
 from ports.errors import RigError
 from tests.doubles import ManualClock
+from tests.peers import python_packages
 
-PEER = Path(__file__).resolve().parents[2] / ".peers" / "labgrid"
 RIG = """\
 rig: bench-3
 clock: {mode: real}
@@ -41,16 +40,7 @@ gateway:
 @pytest.fixture(scope="module")
 def labgrid() -> Path:
     """The folder of labgrid's programs."""
-    programs = PEER / "bin"
-    if not (programs / "labgrid-client").exists():
-        for command in (
-            [sys.executable, "-m", "venv", str(PEER)],
-            [str(programs / "pip"), "install", "--quiet", "--disable-pip-version-check", "labgrid==26.0.1"],
-        ):
-            run = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
-            if run.returncode:
-                pytest.skip(f"labgrid cannot be installed: {run.stderr[-300:]}")
-    return programs
+    return python_packages("labgrid", "labgrid==26.0.1")
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +96,7 @@ def test_labgrid_sees_who_holds_the_rig_and_lets_it_go(labgrid: Path, coordinato
     assert "bench-3" not in client(labgrid, coordinator, "bob", "who").stdout
 
 
+@pytest.mark.foreign
 @pytest.mark.usefixtures("as_alice")
 def test_a_rig_that_somebody_else_locked_with_labgrid_is_refused_by_name(
     labgrid: Path, coordinator: str, tmp_path: Path
@@ -119,6 +110,7 @@ def test_a_rig_that_somebody_else_locked_with_labgrid_is_refused_by_name(
         pass
 
 
+@pytest.mark.foreign
 @pytest.mark.usefixtures("as_alice")
 def test_who_was_kicked_learns_it_at_the_next_check(labgrid: Path, coordinator: str) -> None:
     place = LabgridPlace("bench-3", coordinator)
@@ -128,6 +120,7 @@ def test_who_was_kicked_learns_it_at_the_next_check(labgrid: Path, coordinator: 
         place.check()
 
 
+@pytest.mark.foreign
 @pytest.mark.usefixtures("as_alice")
 def test_an_unknown_place_and_a_coordinator_that_is_away_are_named(coordinator: str) -> None:
     with pytest.raises(RigError, match="nowhere"):
