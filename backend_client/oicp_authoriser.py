@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
 
 from backend_client.oicp_messages import (
@@ -17,13 +16,11 @@ from backend_client.oicp_messages import (
     RfidMifare,
 )
 from backend_client.oicp_session import OicpRefused, OicpSession, checked
+from backend_client.oicp_sessions import HubSession, HubSessions
 from ports.authorisation import Authorisation, AuthorisationRequest, AuthorisationStatus, ContractStatus
 from ports.charge_detail import ChargeDetail
 from ports.errors import LocalError, RigError
 from v2g.check_digit import with_check_digit
-
-REMEMBERED = 10_000  # sessions
-LATE = timedelta(minutes=5)  # a transaction may begin before the answer of its authorisation is noted
 
 # OICP 2.3, CodeType
 STATUS: dict[str, AuthorisationStatus] = {
@@ -40,27 +37,24 @@ STATUS: dict[str, AuthorisationStatus] = {
 NO_ANSWER = frozenset({"001", "002", "009", "021", "110", "122", "300", "310", "320"})
 
 
-@dataclass(frozen=True, slots=True)
-class HubSession:
-    """What the hub called an authorised charging process."""
-
-    uid: str
-    evse_id: str
-    at: datetime
-    session_id: str
-    provider_id: str
-
-
 class OicpAuthoriser:
     """Asks one hub as one operator, and remembers its sessions: a charge detail record needs the hub's SessionID."""
 
-    def __init__(self, session: OicpSession, operator_id: str, now: Callable[[], datetime], name: str = "oicp") -> None:
-        """operator_id: e.g. "DE*CPO". now: civil time."""
+    def __init__(
+        self,
+        session: OicpSession,
+        operator_id: str,
+        now: Callable[[], datetime],
+        name: str = "oicp",
+        *,
+        file: Path | None = None,
+    ) -> None:
+        """operator_id: e.g. "DE*CPO". now: civil time. file: where sessions outlive the process. Raises RigError."""
         self._session = session
         self._operator_id = operator_id
         self._now = now
         self._name = name
-        self._sessions: deque[HubSession] = deque(maxlen=REMEMBERED)
+        self._sessions = HubSessions(file)
 
     @property
     def name(self) -> str:
@@ -75,12 +69,9 @@ class OicpAuthoriser:
     def session_of(self, detail: ChargeDetail) -> str:
         """The hub's SessionID of a finished transaction: of the last authorisation before its begin.
 
-        Without one (it was authorised elsewhere, or by another process) an id that is always the same for this record.
+        Without one (it was authorised elsewhere) an id that is always the same for this record.
         """
-        for one in reversed(self._sessions):
-            if (one.uid, one.evse_id) == (detail.user_id, detail.evse_id) and one.at <= detail.began + LATE:
-                return one.session_id
-        return str(uuid5(NAMESPACE_URL, f"{self._operator_id}/{detail.id}"))
+        return self._sessions.of(detail) or str(uuid5(NAMESPACE_URL, f"{self._operator_id}/{detail.id}"))
 
     async def authorise(self, request: AuthorisationRequest) -> Authorisation:
         """Ask. Raises RigError (no answer from hub or provider), PeerError."""
@@ -103,7 +94,7 @@ class OicpAuthoriser:
         if answer.authorization_status != "Authorized":
             return self._refusal(answer.status_code.code, answer.status_code.description or "")
         if answer.session_id:
-            self._sessions.append(
+            self._sessions.add(
                 HubSession(request.id, request.evse_id, self._now(), answer.session_id, answer.provider_id or "")
             )
         return Authorisation(AuthorisationStatus.ACCEPTED)

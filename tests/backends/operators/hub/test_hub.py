@@ -325,3 +325,13 @@ async def test_a_provider_can_fetch_its_records(bench: HubBench) -> None:
     for other in (path, GET_CDRS_PATH.format(provider="DE-XXX")):
         with pytest.raises(OicpRefused, match="017"):
             await bench.session.post(other, wanted, Page)
+
+
+async def test_a_cpo_that_was_restarted_still_names_the_session(bench: HubBench, tmp_path: Path) -> None:
+    def authoriser() -> OicpAuthoriser:
+        return OicpAuthoriser(bench.session, OPERATOR, bench.mo.clock.now, file=tmp_path / "sessions")
+
+    assert (await authoriser().authorise(card())).is_accepted
+    detail = bench.mo.station.charge(user=CARD, id_type=IdType.ISO14443)
+    sinks = [OicpCdrs(bench.session, OPERATOR, authoriser().session_of) for _ in range(2)]
+    assert [await sink.push(detail) for sink in sinks] == [Ack.STORED, Ack.DUPLICATE]
