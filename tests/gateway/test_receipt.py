@@ -67,7 +67,7 @@ def test_a_good_one_is_proven_and_by_its_own_key_only() -> None:
         verify_receipt(GOOD, other.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(st.binary(max_size=600), st.lists(st.binary(max_size=80), max_size=3).map(tuple))
 def test_octets_of_strangers_are_an_error_with_a_name(exi: bytes, chain: tuple[bytes, ...]) -> None:
     with pytest.raises(ReceiptError):
@@ -76,7 +76,7 @@ def test_octets_of_strangers_are_an_error_with_a_name(exi: bytes, chain: tuple[b
         verify_receipt(replace(GOOD, certificates=chain))
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(st.integers(0, len(GOOD.exi) - 1), st.integers(0, 7))
 def test_no_bit_of_what_is_signed_can_be_changed(place: int, bit: int) -> None:
     octets = bytearray(GOOD.exi)
@@ -91,7 +91,7 @@ def test_no_bit_of_what_is_signed_can_be_changed(place: int, bit: int) -> None:
     assert changed.Body.BodyElement == original.Body.BodyElement
 
 
-@settings(max_examples=100)
+@settings(max_examples=25)
 @given(st.text(max_size=60))
 def test_records_of_strangers_are_an_error_with_a_name(text: str) -> None:
     assert GOOD.record is not None
