@@ -14,6 +14,7 @@ from hil_rigs.bill_check import CheckedBill, bills_delivered, check_bills
 from hil_rigs.evidence.plant_sampler import sampled
 from hil_rigs.real_clock import RealClock
 from hil_rigs.reality import ResourceLine, describe
+from hil_rigs.receipt_check import check_receipts
 from hil_rigs.rig import VirtualClockSettings
 from hil_rigs.rig_file import RigFile
 from hil_rigs.run_check import check_pages, check_transaction
@@ -47,7 +48,8 @@ class CheckedSession:
 class RunResult:
     """What came of a run. verdict: "pass", "fail" or "inconclusive"; problems, and the findings of sessions, say why.
 
-    bills: of embedded mobility operators. contracts_installed: also updated ones. receipts: that vehicles signed.
+    bills: of embedded mobility operators. contracts_installed: also updated ones. receipts: that vehicles signed,
+    verified offline.
     """
 
     rig: str
@@ -114,7 +116,8 @@ async def _run(
         checked = tuple(_check(bench, one, records, key) for one in sessions)
         bills = await check_bills(bench, [(one, own.kwh) for one, own in zip(sessions, checked, strict=True)], records)
         problems += [f"{bill.transaction_id}: {problem}" for bill in bills for problem in bill.problems]
-        problems += witness.problems(bench.rig)
+        receipts, bad_receipts = await check_receipts(bench, sessions, key, folder)
+        problems += [*bad_receipts, *witness.problems(bench.rig)]
         result = RunResult(
             rig=bench.rig.rig,
             verdict=_verdict(checked, problems),
@@ -127,7 +130,7 @@ async def _run(
             problems=tuple(problems),
             bills=bills,
             contracts_installed=witness.contracts.total(),
-            receipts=witness.receipts.total(),
+            receipts=receipts,
         )
     return RunOutcome(result, tuple(records), key)
 

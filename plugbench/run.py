@@ -152,7 +152,9 @@ class _Screen:
                     f"bill by {bill.operator}: {bill.kwh} kWh, {bill.total} {bill.currency}, {bill.values} values valid"
                 )
         if outcome.result.contracts_installed or outcome.result.receipts:
-            print(f"contracts installed: {outcome.result.contracts_installed}, receipts: {outcome.result.receipts}")
+            print(
+                f"contracts installed: {outcome.result.contracts_installed}, receipts valid: {outcome.result.receipts}"
+            )
         for problem in outcome.result.problems:
             print(f"problem: {problem}")
         print(f"{outcome.result.verdict}; everything is in {folder}; check it again: plugbench verify {folder}")
@@ -189,6 +191,11 @@ def _joined(event: TraceEvent) -> str:
     return " ".join(filter(None, (f"session {event.data['outcome']}", str(event.data.get("why", "")))))
 
 
+def _contract(event: TraceEvent) -> str:
+    seconds = f"{event.data['source']}, {event.data['latency_s']:g} s"
+    return " ".join(filter(None, (f"contract {event.data['outcome']} ({seconds})", str(event.data.get("why") or ""))))
+
+
 _PROGRESS: dict[str, Callable[[TraceEvent], tuple[str, str]]] = {
     "session.state": _state,
     "session.energy": _energy,
@@ -196,6 +203,10 @@ _PROGRESS: dict[str, Callable[[TraceEvent], tuple[str, str]]] = {
     "session.trouble": _trouble,
     "session.refused": _trouble,
     "secc.session": lambda event: ("", f"V2G {_joined(event)}"),
+    "secc.certificate": lambda event: ("", _contract(event)),
+    "secc.receipt": lambda event: ("", f"receipt for {event.data.get('page', '')}"),
+    "session.ocsp": lambda event: ("", f"certificate status: {event.data['decision']}"),
+    "mo.cdr.billed": lambda event: ("", "billed"),
     "evcc.failed": _trouble,
     "session.fault": _trouble,
     "backend.trouble": _trouble,

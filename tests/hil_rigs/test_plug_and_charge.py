@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hil_rigs.story.step import Verdict
 from hil_rigs.story.tell import tell
 from plugbench.__main__ import main
+from v2g.exi.codec import decode
 
 RIG = Path(__file__).parents[2] / "rigs" / "plug_and_charge.yaml"
 VIRTUAL = ("{mode: real}", "{mode: virtual, start: 2026-11-20T08:00:00+01:00, zone: Europe/Berlin}")
@@ -69,7 +70,7 @@ def test_it_passes_and_says_so(ran: Ran) -> None:
     assert ran.code == 0, ran.shown
     assert re.search(r"GW-0001-12345678-T1: valid, 0\.07 kWh", ran.shown)
     assert re.search(r"bill by mo: 0\.07 kWh, 0\.45 EUR, \d values valid", ran.shown)
-    assert "contracts installed: 1, receipts: 2" in ran.shown
+    assert "contracts installed: 1, receipts valid: 2" in ran.shown
 
 
 def test_the_bill_is_the_record_to_the_last_digit(ran: Ran) -> None:
@@ -79,6 +80,14 @@ def test_the_bill_is_the_record_to_the_last_digit(ran: Ran) -> None:
     assert bill["values"] == len(session["pages"])
     assert bill["problems"] == []
     assert Decimal(bill["total"]) == Decimal("0.45")  # 0.07 kWh at 49 ct and 35 ct for the session, 19 % VAT
+
+
+def test_receipts_stay_as_evidence(ran: Ran) -> None:
+    kept = sorted(path.name for path in (ran.folder / "receipts").iterdir())
+    assert [name.rpartition(".")[2] for name in kept] == ["exi", "pem", "exi", "pem"]
+    exi = next((ran.folder / "receipts").glob("*.exi")).read_bytes()
+    message = decode("iso2", exi)
+    assert type(message.Body.BodyElement).__name__ == "MeteringReceiptReqType"  # type: ignore[attr-defined]
 
 
 def test_the_story_has_everybody_and_every_signature_holds(ran: Ran) -> None:
