@@ -206,7 +206,7 @@ _PROGRESS: dict[str, Callable[[TraceEvent], tuple[str, str]]] = {
     "secc.certificate": lambda event: ("", _contract(event)),
     "secc.receipt": lambda event: ("", f"receipt for {event.data.get('page', '')}"),
     "session.ocsp": lambda event: ("", f"certificate status: {event.data['decision']}"),
-    "mo.cdr.billed": lambda event: ("", "billed"),
+    "mo.cdr.billed": lambda _event: ("", "billed"),
     "evcc.failed": _trouble,
     "session.fault": _trouble,
     "backend.trouble": _trouble,
