@@ -6,6 +6,8 @@ import json
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
 from hil_rigs.rig_file import load_rig
 from hil_rigs.run import RunOutcome, run_rig
 from hil_rigs.run_folder import make_folder
@@ -127,3 +129,38 @@ def test_charging_that_costs_nothing_asks_nobody(tmp_path: Path) -> None:
     assert outcome.result.verdict == "pass", outcome.result
     assert [session.kwh for session in outcome.result.sessions] == [Decimal("0.20")]
     assert [event["data"]["id_type"] for event in events if event["kind"] == "session.authorised"] == ["NONE"]  # type: ignore[index]
+
+
+def test_a_run_fails_when_the_operator_cannot_verify_its_bill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nobody_told_the_operator(*_arguments: object) -> None:
+        """The station's key is not registered."""
+
+    monkeypatch.setattr("hil_rigs.bench.register_at_operators", nobody_told_the_operator)
+    text = OCPP16_OVER_THE_HUB.replace("bills_to: [hub]", "bills_to: [mo]").replace(
+        "  hub:   {kind: operator.hub}\n", ""
+    )
+    outcome, _ = run(text.replace("contract: update_due", "contract: none"), tmp_path)
+    assert outcome.result.verdict == "fail"
+    (problem,) = outcome.result.problems
+    assert "mo made no bill: undecidable (key unknown" in problem
+    assert outcome.result.sessions[0].verdict == "valid"
+
+
+def test_a_run_fails_when_no_contract_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing_ordered(*_arguments: object) -> None:
+        """Neither maker nor operator has done anything."""
+
+    monkeypatch.setattr("hil_rigs.bench.order_contracts", nothing_ordered)
+    text = DC_AND_CARDS_WITHOUT_CSMS.replace(
+        '  - {connector: "2", vehicle: card, identification: "04A1B2C3D4E5F6"', "  #"
+    )
+    (tmp_path / "again").mkdir()
+    for line in ("  card:", "  reader:", "  readers:"):
+        text = "".join(row for row in text.splitlines(keepends=True) if not row.startswith(line))
+    text = text.replace(', {id: "04A1B2C3D4E5F6"}', "")
+    outcome, _ = run(text, tmp_path / "again")
+    assert outcome.result.verdict == "fail"
+    said = "\n".join(outcome.result.problems)
+    assert "new got a contract 0 times, expected 1" in said
+    assert "the pools handed out a contract 0 times, expected 1" in said
+    assert "connector 1: no vehicle signed a metering receipt" in said

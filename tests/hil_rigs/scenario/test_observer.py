@@ -34,6 +34,29 @@ def test_events_become_observations_of_their_channel() -> None:
     assert observer.find(pattern("wire.v2g * ResponseCode=OK direction=tx")) is observer.seen[0]
 
 
+def ocpp(at: float, kind: str, *message: object) -> TraceEvent:
+    return TraceEvent(at, "backend", kind, "csms", {"message": list(message)})
+
+
+def test_ocpp_frames_are_named_by_action_and_answers_after_their_calls() -> None:
+    observer = Observer()
+    observer(ocpp(1.0, "ocpp.sent", 2, "a", "Authorize", {"idToken": {"idToken": "X"}}))
+    observer(ocpp(1.1, "csms.received", 2, "a", "Authorize", {}))
+    observer(ocpp(1.2, "csms.sent", 3, "a", {"idTokenInfo": {"status": "Blocked"}}))
+    observer(ocpp(1.3, "ocpp.received", 4, "a", "InternalError", "", {}))
+    observer(ocpp(1.4, "ocpp.received", 3, "never asked", {}))
+    observer(TraceEvent(1.5, "backend", "ocpp.up", "csms", {}))
+    assert [f"{one.channel} {one.name}" for one in observer.seen] == [
+        "ocpp Authorize",
+        "csms Authorize",
+        "csms AuthorizeResponse",
+        "ocpp AuthorizeError",
+        "ocpp Response",
+        "ocpp up",
+    ]
+    assert observer.find(pattern("csms AuthorizeResponse status=Blocked")) is observer.seen[2]
+
+
 def test_the_nth_that_matches_is_found_from_a_number_on() -> None:
     observer = Observer()
     for at in range(5):
