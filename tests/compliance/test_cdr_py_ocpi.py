@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import fcntl
 import json
 import socket
 import subprocess
-import venv
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,9 +30,9 @@ from ports.authorisation import AuthorisationRequest, AuthorisationStatus
 from ports.errors import RigError
 from tests.backends.operators.mo.bench import CARD, EMAID, SITE
 from tests.backends.operators.sessions import Station
+from tests.peers import python_packages
 
 pytestmark = pytest.mark.foreign
-HOME = Path(__file__).parents[2] / ".peers" / "py_ocpi"
 PACKAGES = ("extrawest-ocpi==2025.7.16", "uvicorn==0.54.0")
 CPO = Party("DE", "CPO")
 NOW = datetime(2026, 1, 1, 13, tzinfo=UTC)
@@ -54,19 +52,8 @@ print(json.dumps(verdicts))
 
 @pytest.fixture(scope="session")
 def python() -> Path:
-    """Its interpreter; the environment is made on first use."""
-    HOME.mkdir(parents=True, exist_ok=True)
-    found = HOME / "venv/bin/python"
-    with (HOME / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (HOME / "ready").exists():
-            venv.create(HOME / "venv", with_pip=True)
-            install = [str(found), "-m", "pip", "install", "-q", *PACKAGES]
-            done = subprocess.run(install, capture_output=True, text=True, timeout=110, check=False)
-            if done.returncode:
-                pytest.skip(f"pip could not install {' '.join(PACKAGES)}: {done.stderr[-300:]}")
-            (HOME / "ready").touch()
-    return found
+    """Its interpreter."""
+    return python_packages("py_ocpi", *PACKAGES) / "python"
 
 
 @dataclass
