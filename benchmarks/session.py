@@ -75,10 +75,11 @@ def compare(report: Report, cable: peer.Cable, folder: Path, energy: str) -> Non
 
 
 class Ours:
-    """Our station in its namespace (or on the loopback); a context manager. port: of SDP."""
+    """Our station(s) in its namespace (or on the loopback); a context manager. ports: of SDP."""
 
-    def __init__(self, cable: peer.Cable | None, energy: str) -> None:
+    def __init__(self, cable: peer.Cable | None, energy: str, stations: int = 1, pki: Path | None = None) -> None:
         command = [sys.executable, str(SCRIPTS / "our_station.py"), cable.interface if cable else "lo", energy]
+        command += [str(stations), *([str(pki)] if pki else [])]
         self.process = subprocess.Popen(
             _inside(cable.se if cable else None, command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
             env=_environment(), start_new_session=True,
@@ -86,7 +87,7 @@ class Ours:
 
     def __enter__(self) -> Self:
         assert self.process.stdout is not None
-        self.port = int(json.loads(self.process.stdout.readline())["port"])
+        self.ports = ",".join(map(str, json.loads(self.process.stdout.readline())["ports"]))
         return self
 
     def __exit__(
@@ -99,7 +100,7 @@ class Ours:
 
 def vehicles(cable: peer.Cable | None, station: Ours, *words: object) -> tuple[dict[str, Any], float]:
     """Our vehicles in their process: what they measured, and its memory with the station's."""
-    command = [sys.executable, str(SCRIPTS / "our_vehicle.py"), cable.interface if cable else "lo", str(station.port)]
+    command = [sys.executable, str(SCRIPTS / "our_vehicle.py"), cable.interface if cable else "lo", station.ports]
     with subprocess.Popen(
         _inside(cable.ev if cable else None, [*command, *map(str, words)]), stdin=subprocess.PIPE,
         stdout=subprocess.PIPE, cwd=ROOT, env=_environment(), start_new_session=True,
@@ -118,18 +119,25 @@ def our_session(cable: peer.Cable, energy: str, station: Ours) -> tuple[dict[str
     return result, octets
 
 
-def their_session(cable: peer.Cable, folder: Path, energy: str) -> tuple[dict[str, list[float]], float]:
-    """One session of the other pair: seconds of everything its vehicle sent, and the memory of both trees."""
-    quiet: dict[str, str] = {"MESSAGE_LOG_JSON": "false", "PROTOCOLS": "ISO_15118_2", "SECC_ENFORCE_TLS": "false"}
-    with peer.peer_secc(cable, folder, None, **quiet) as secc:
+def their_session(
+    cable: peer.Cable, folder: Path, energy: str, pki: Path | None = None
+) -> tuple[dict[str, list[float]], float]:
+    """One session of the other pair: seconds of everything its vehicle sent, and the memory of both trees.
+
+    pki: certificates in its own layout; then it pays by contract over TLS.
+    """
+    tls = "false" if pki is None else "true"
+    quiet: dict[str, str] = {"MESSAGE_LOG_JSON": "false", "PROTOCOLS": "ISO_15118_2", "SECC_ENFORCE_TLS": tls}
+    with peer.peer_secc(cable, folder, pki, **quiet) as secc:
         settings: dict[str, object] = {
             "supportedProtocols": ["ISO_15118_2"],
             "supportedEnergyServices": [energy.upper()],
             "energyTransferMode": "DC_extended" if energy == "dc" else "AC_three_phase_core",
-            "useTls": False,
+            "useTls": pki is not None,
+            "enforceTls": pki is not None,
             "chargeLoopCycle": THEIR_LOOPS,
         }
-        with peer.peer_evcc(cable, folder, None, **settings) as evcc:
+        with peer.peer_evcc(cable, folder, pki, **settings) as evcc:
             evcc.wait_for(peer.said("the TCP connection will close in"), "end of the session")
             octets = memory_of(evcc.process.pid) + memory_of(secc.process.pid)
             evcc.stop()
