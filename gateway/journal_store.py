@@ -41,8 +41,11 @@ class JournalStore:
         self._lock = lock
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open for writing, create when missing. Raises JournalError: held by another process, damaged, too new."""
+    def open(cls, path: Path, checkpoint_pages: int = CHECKPOINT_PAGES) -> Self:
+        """Open for writing, create when missing. Raises JournalError: held by another process, damaged, too new.
+
+        checkpoint_pages: how long the log may grow before it is copied into the file.
+        """
         lock = hold(path)
         try:
             make_reserve(path)
@@ -51,7 +54,7 @@ class JournalStore:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.execute("PRAGMA foreign_keys = ON")
-                connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+                connection.execute(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}")
                 migrate(path, connection)
             except BaseException:
                 connection.close()

@@ -158,7 +158,9 @@ async def serve_cpo(
             if csms.links.get(link.station) is link:
                 del csms.links[link.station]
 
-    server = StationServer(access, connect, run, clock, name=settings.name, faults=hook, tracer=tracer)
+    server = StationServer(
+        access, connect, run, clock, name=settings.name, ping_s=settings.ping_s, faults=hook, tracer=tracer
+    )
     remote, api = RemoteControl(csms.links, drawn), None
     try:
         await server.listen(settings.listeners)

@@ -26,7 +26,6 @@ from ports.trace import TraceEvent, Tracer
 
 NO_SUBPROTOCOL = 1002  # RFC 6455 7.4.1: protocol error
 REPLACED = 1008
-PING_S = 60.0  # stations ping by themselves, this one finds those that are gone
 OPEN_S = 15.0  # for the opening handshake, a slow password hash included
 _CHALLENGE = 'Basic realm="OCPP", charset="UTF-8"'  # RFC 7617
 
@@ -54,15 +53,17 @@ class StationServer:
         clock: Clock,
         *,
         name: str,
+        ping_s: float,
         faults: CsmsFaults,
         tracer: Tracer,
     ) -> None:
-        """connect: makes the link of a connection. run: serves it until it ends."""
+        """connect: makes the link of a connection. run: serves it until it ends. ping_s: see `CpoSettings`."""
         self._access = access
         self._connect = connect
         self._run = run
         self._clock = clock
         self._name = name
+        self._ping_s = ping_s
         self._faults = faults
         self._tracer = tracer
         self._admitted: WeakKeyDictionary[ServerConnection, Admitted] = WeakKeyDictionary()
@@ -91,8 +92,8 @@ class StationServer:
             compression=None,
             server_header=None,
             max_size=MAX_FRAME,
-            ping_interval=PING_S,
-            ping_timeout=PING_S,
+            ping_interval=self._ping_s,
+            ping_timeout=self._ping_s,
             open_timeout=OPEN_S,
             logger=logging.getLogger(__name__),
         )

@@ -66,7 +66,8 @@ class Listener:
 class CpoSettings:
     """name: in traces and ids of charge details. stations: by account; with `strangers` everybody else is let in, too.
 
-    heartbeat_s, call_timeout_s: of stations, and how long their answers may take. contract_deadline_s: for the pools;
+    heartbeat_s, call_timeout_s: of stations, and how long their answers may take. ping_s: between WebSocket pings, which
+    find stations that are gone. contract_deadline_s: for the pools;
     a vehicle waits 5 s (ISO 15118-2 V2G2-443). contract_roots: DER of the roots below which contracts are trusted, in
     addition to those of the pools. revocation: what to make of certificates' status; answers are kept for a minute.
     networks: that OCSP responders may be in although they are not public. api_token: bearer token of the operator's
@@ -79,6 +80,7 @@ class CpoSettings:
     listeners: Sequence[Listener] = (Listener(),)
     heartbeat_s: int = 300
     call_timeout_s: float = 30.0
+    ping_s: float = 60.0
     contract_deadline_s: float = 4.0
     contract_roots: Sequence[bytes] = field(default=(), repr=False)
     revocation: RevocationRules = field(default_factory=lambda: RevocationRules(max_age_s=60.0))
