@@ -138,7 +138,8 @@ def _rig() -> RigFile:
     text = text.replace(line, "\n".join(cars))
     head, _, _ = text.partition("sessions:")
     lines = [
-        f'  - {{connector: "1", vehicle: ev{n}, identification: "DEPLBC0000000{n}", plug_at_s: {n * 600}, charge_for_s: 5}}'
+        f'  - {{connector: "1", vehicle: ev{n}, identification: "DEPLBC0000000{n}", '
+        f"plug_at_s: {n * 600}, charge_for_s: 5}}"
         for n in range(1, ROUNDS + 2)
     ]
     return rig_of_text(RIG, head + "sessions:\n" + "\n".join(lines) + "\n")
