@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 ONLY ?=
+WORKERS ?= auto
 RIG ?= rigs/first_session.yaml
 
 .DEFAULT_GOAL := help
@@ -22,15 +23,15 @@ $(VENV)/.ready: requirements.lock pyproject.toml .ci/setup
 run: setup ## a whole charging session with nothing attached (RIG=file for another rig)
 	@$(BIN)/plugbench run $(RIG) $(ARGS)
 
-test: setup ## the tests (ARGS="-k pilot" goes to pytest)
-	@$(BIN)/pytest -m "not soak and not fuzz and not foreign" $(ARGS)
+test: setup ## the tests (ARGS="-k pilot" goes to pytest; WORKERS=0: one after the other)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not soak and not fuzz and not foreign" $(ARGS)
 
 check: setup ## format check, lint, types, floors of the house, tests, docs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/pytest -m "not soak and not fuzz and not foreign" $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not soak and not fuzz and not foreign" $(ARGS)
 	@$(BIN)/python .ci/check_docs.py
 
 format: setup ## write the format and the mechanical lint fixes

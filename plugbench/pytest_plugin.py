@@ -103,7 +103,7 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path, _rig_held: Callable[[], 
     file = config.stash[RIG]
     folder = _folder(config, request.node) or tmp_path
     handle = None
-    with TraceFile(folder / "trace.jsonl") as tracer:
+    with TraceFile(folder / "events.jsonl") as tracer:
         try:
             _rig_held()
             with open_handle(file, folder, seed=config.getoption("--rig-seed"), tracer=tracer) as handle:

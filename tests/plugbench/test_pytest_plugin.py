@@ -85,7 +85,7 @@ def test_fixtures_drive_a_rig_and_markers_select(pytester: pytest.Pytester) -> N
     assert properties["rig name"] == "ci"
     assert properties["resource m1"] == "meter: virtual, simulated on bus, unit 1"
     kept = pytester.path / "kept" / "test_them.py--test_session"
-    assert (kept / "trace.jsonl").stat().st_size > 1000
+    assert (kept / "events.jsonl").stat().st_size > 1000
     assert (kept / "journal.db").exists()
 
 
