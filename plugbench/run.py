@@ -31,6 +31,9 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument("--json", action="store_true", help="one JSON object a line: progress, then the result")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="scenarios: the verdicts as JUnit XML")
     parser.add_argument(
+        "--repeat", type=int, default=1, metavar="N", help="scenarios: N times each, all with the same event hash"
+    )
+    parser.add_argument(
         "--defects", action="store_true", help="scenarios: also with each seeded defect, which has to be caught"
     )
     parser.set_defaults(run=run)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hil_rigs.evidence.seal import Sealed
     from hil_rigs.scenario.judge import Judged
     from hil_rigs.scenario.scenario_file import ScenarioFile
     from hil_rigs.scenario.scenario_run import ScenarioResult
@@ -52,14 +53,24 @@ def _all_of(
     twins = [None, *(file.scenario.defects if args.defects else ())]
     results = []
     for count, defect in enumerate(twins):
-        folder = place / f"{number:02}-{_safe(file.name)}{f'-defect{count}' if defect else ''}"
-        folder.mkdir()
-        stamp = datetime.now().astimezone()  # says when, in the manifest: no protocol time
-        with TraceFile(folder / "events.jsonl") as tracer:
-            result = run_scenario(file, folder, tracer, lambda _text: None, defect=defect)
-        finish_scenario(folder, file, result, stamp)
-        show.result(result, folder)
-        results.append(result)
+        hashes = set()
+        for again in range(args.repeat):
+            name = (
+                f"{number:02}-{_safe(file.name)}{f'-defect{count}' if defect else ''}{f'-{again + 1}' if again else ''}"
+            )
+            folder = place / name
+            folder.mkdir()
+            stamp = datetime.now().astimezone()  # says when, in the manifest: no protocol time
+            with TraceFile(folder / "events.jsonl") as tracer:
+                result = run_scenario(file, folder, tracer, lambda _text: None, defect=defect)
+            sealed = finish_scenario(folder, file, result, stamp)
+            if sealed.repeats:
+                hashes.add(sealed.event_hash)
+            if len(hashes) > 1:
+                different = "the same seed gave other events than the run before"
+                result = replace(result, verdict=type(result.verdict).FAIL, problem=different, where=str(folder))
+            show.result(result, folder, sealed)
+            results.append(result)
     return results
 
 
@@ -82,8 +93,9 @@ def _new_folder(path: Path) -> Path:
 class _JsonLines:
     """Results for machines."""
 
-    def result(self, result: ScenarioResult, folder: Path) -> None:
+    def result(self, result: ScenarioResult, folder: Path, sealed: Sealed) -> None:
         line = {"event": "scenario", "counts_as": _word(result), "folder": str(folder), **asdict(result)}
+        line |= {"digest": sealed.digest, "event_hash": sealed.event_hash}
         print(json.dumps(line, default=str), flush=True)
 
     def end(self, verdict: str, folder: Path, results: list[ScenarioResult]) -> None:
@@ -100,12 +112,13 @@ class _Screen:
         self._count = count
         self._words: list[str] = []
 
-    def result(self, result: ScenarioResult, folder: Path) -> None:
+    def result(self, result: ScenarioResult, folder: Path, sealed: Sealed) -> None:
         word = _word(result)
         self._words.append(word)
         name = f"{result.name} with {result.defect}" if result.defect else result.name
         good = sum(one.verdict == "pass" for one in result.judged)
-        print(f"{word:<12} {name}: {good} of {len(result.judged)}, {result.virtual_s:.1f} s", flush=True)
+        events = f", events {sealed.event_hash[:16]}" if sealed.event_hash else ""
+        print(f"{word:<12} {name}: {good} of {len(result.judged)}, {result.virtual_s:.1f} s{events}", flush=True)
         if result.defect and word == "pass":
             caught = ", ".join(one.id for one in result.failed) or result.problem
             print(f"             caught by {caught}")
