@@ -39,6 +39,7 @@ from hil_rigs.wiring.responders import Responders
 from hil_rigs.wiring.run_pki import RunPki, prepare_pki, write_public
 from hil_rigs.wiring.signing import build_signer
 from hil_rigs.wiring.v2g_link import Link, build_links, build_vehicles, secc_setup, tracer_of
+from hil_rigs.wiring.vehicle_maker import build_makers
 from ocmf.terms import IdType
 from ports.clock import Clock
 from ports.contracts import CertificateStatusSource, ContractSource
@@ -107,7 +108,8 @@ async def open_bench(
         pools = await build_pools(rig, private, clock, tracer, stack, hooks)
         pki = await prepare_pki(rig, private, clock, pools)
         write_public(pki, folder)
-        await order_contracts(rig, pools, pki, clock, tracer)
+        makers = await build_makers(rig, pools, folder, clock, tracer, stack)
+        await order_contracts(rig, pools, makers, pki, clock, tracer)
         operators = await build_operators(rig, folder, private, clock, tracer, stack, hooks)
         backends = await build_backends(rig, folder, private, clock, tracer, stack, hooks)
         csms = await build_csms(rig, pools, pki, operators, backends, folder, private, clock, tracer, stack, hooks)

@@ -106,6 +106,9 @@ def _detail(key: str) -> Callable[[Data], str]:
 
 TELL: Mapping[str, Tell] = {
     "oem.published": _step(Lane.OEM, Lane.POOLS, "OPCP", lambda d: f"provisioning certificate {d['pcid']}"),
+    "webhook.attempt": _step(
+        Lane.POOLS, Lane.OEM, "webhook", lambda d: f"webhook: {d.get('event_kind')}", _detail("outcome")
+    ),
     "oem.installed": _step(Lane.OEM, Lane.VEHICLE, "vehicle", lambda d: f"contract {d['emaid']}, soon to end"),
     "mo.ordered": _step(Lane.MO, Lane.POOLS, "OPCP", lambda d: f"contract {d['emaid']} for {d['pcid']}"),
     "opcp.request": _step(Lane.STATION, Lane.POOLS, "OPCP", lambda d: f"signedContractData ({d['action']})"),

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from backend_client.opcp import OpcpClient
 from backends.pki.export import as_pem, write
 from firmware_sim.vehicle.certificate_store import read_private_key
+from hil_rigs.plug_and_charge_checks import AUTO
 from hil_rigs.resources import MoResource, OemResource, VehicleResource
 from hil_rigs.rig import Rig
 from hil_rigs.wiring.pools import Pools
 from hil_rigs.wiring.run_pki import UPDATE_DUE, RunPki
+from hil_rigs.wiring.vehicle_maker import provision
 from ports.clock import Clock
 from ports.errors import RigError
 from ports.trace import TraceEvent, Tracer
@@ -23,11 +26,16 @@ from v2g.contract_key import ISO2, SealedKey, agreement, open_key
 from v2g.exi.codec import decode
 from v2g.link.tls_settings import read_certificates
 
+if TYPE_CHECKING:  # imported where it is served
+    from backends.operators.oem.serve import RunningOem
+
 CONTRACT_LIFE = timedelta(days=365)
 
 
-async def order_contracts(rig: Rig, pools: Pools, pki: RunPki, clock: Clock, tracer: Tracer) -> None:
-    """Publish and order for every vehicle that wants a contract, over HTTP. Raises OpcpError, RigError."""
+async def order_contracts(
+    rig: Rig, pools: Pools, makers: Mapping[str, RunningOem], pki: RunPki, clock: Clock, tracer: Tracer
+) -> None:
+    """Publish and order for every vehicle that wants a contract, over HTTP. Raises PeerError, RigError."""
     oem = next((name for name, one in rig.resources.items() if isinstance(one, OemResource) and one.pools), None)
     mo = next((name for name, one in rig.resources.items() if isinstance(one, MoResource) and one.pools), None)
 
@@ -40,7 +48,11 @@ async def order_contracts(rig: Rig, pools: Pools, pki: RunPki, clock: Clock, tra
         folder = pki.of_vehicle(name, vehicle)
         if folder is None:
             raise RigError(f"{name}: it has no certificates")
-        if oem is not None:
+        maker = makers.get(oem or "")
+        if maker is not None and oem is not None and vehicle.pki == AUTO and not vehicle.bad_provisioning:
+            await provision(maker, vehicle, folder)
+            trace("oem.published", oem, pcid=vehicle.pcid)
+        elif oem is not None:
             leaf, *sub_cas = (one.dump() for one in read_certificates(folder / "provisioning.chain.pem"))
             # PCP names the issuer of the leaf last: sub-CA 1 is below the root
             await pools.clients[oem].publish_vehicle(leaf, *reversed(sub_cas))

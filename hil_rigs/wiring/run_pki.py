@@ -87,7 +87,8 @@ async def _export(rig: Rig, authorities: CertificateAuthorities, realm: str, fol
 def _vehicle_orders(vehicle: VehicleResource, authorities: CertificateAuthorities, realm: str) -> list[Order]:
     """What the certificates that everybody shares do not fit for."""
     orders = []
-    if vehicle.pcid != _DEFAULTS["provisioning"] or vehicle.bad_provisioning:
+    wants_a_contract = vehicle.auth == "pnc" and vehicle.contract != "preinstalled"  # its maker may certify it anew
+    if vehicle.pcid != _DEFAULTS["provisioning"] or vehicle.bad_provisioning or wants_a_contract:
         orders.append(Order(realm=realm, kind="provisioning", common_name=vehicle.pcid, bad=vehicle.bad_provisioning))
     ends = authorities.clock.now() + UPDATE_DUE if vehicle.contract == "update_due" else None
     if vehicle.emaid != _DEFAULTS["contract"] or vehicle.bad_contract or ends is not None:

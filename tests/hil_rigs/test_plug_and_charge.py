@@ -94,7 +94,7 @@ def test_the_story_has_everybody_and_every_signature_holds(ran: Ran) -> None:
     story = tell(ran.folder)
     assert story.is_sound
     lanes = {step.sender for passage in story.passages for step in passage.steps}
-    assert {lane.value for lane in lanes} == {"Vehicle", "Station", "Meter", "Token", "CPO", "OEM", "MO"}
+    assert {lane.value for lane in lanes} == {"Vehicle", "Station", "Meter", "Token", "CPO", "Pools", "OEM", "MO"}
     valid = [one.what for one in story.signatures if one.verdict is Verdict.VALID]
     assert valid.count("MeteringReceiptReq") == 2
     assert {"CertificateInstallationReq", "CertificateInstallationRes", "AuthorizationReq"} <= set(valid)
