@@ -6,6 +6,7 @@ Sans I/O. Numbers are read as Decimal: a meter value keeps the digits that were 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -22,6 +23,10 @@ MAX_MESSAGE_ID = 36  # OCPP 2.0.1 part 4, table 6 (messageId); OCPP-J 1.6 table 
 MAX_DIGITS = 18  # of an integer: 64 bits hold them; OCPP's own are of 32
 MAX_DESCRIPTION = 255  # OCPP 2.0.1 part 4, 4.2.3
 UNKNOWN_ID = "-1"  # OCPP 2.0.1 part 4, 4.2.3: of an error about a frame whose id cannot be read
+
+
+# of a call whose rest cannot be read: whoever waits for an answer gets one
+_CALL_ID = re.compile(r'\s*\[\s*2\s*,\s*"([^"\\\x00-\x1f]{1,36})"')
 
 
 class Version(StrEnum):
@@ -126,7 +131,9 @@ def read_frame(text: str) -> Frame:
         if "\\u" in text:
             _check_text(content)
     except (ValueError, RecursionError) as error:
-        raise FrameError(ErrorCode.RPC, f"no JSON: {error}", received=text) from None
+        found = _CALL_ID.match(text)
+        message_id = found[1] if found else UNKNOWN_ID
+        raise FrameError(ErrorCode.RPC, f"no JSON: {error}", message_id, received=text) from None
     match content:
         case [2, str(message_id), str(action), dict(payload)] if _is_id(message_id):
             return Call(message_id, action, payload)
@@ -200,8 +207,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(text: str) -> int:
-    if len(text) > MAX_DIGITS:
-        raise ValueError(f"integer of {len(text)} characters, at most {MAX_DIGITS}")
+    if len(text.lstrip("-")) > MAX_DIGITS:
+        raise ValueError(f"integer of more than {MAX_DIGITS} digits")
     return int(text)
 
 

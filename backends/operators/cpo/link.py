@@ -13,6 +13,7 @@ from uuid import UUID
 from websockets.exceptions import ConnectionClosed
 
 from backends.operators.cpo.frames import (
+    UNKNOWN_ID,
     Call,
     ErrorCode,
     Failure,
@@ -160,7 +161,8 @@ class StationLink:
             frame = read_frame(text)
         except FrameError as error:
             self._trace("csms.unreadable", {"station": self.station, "why": str(error), "text": text[:200]})
-            if self.version is not Version.V16:  # OCPP-J 1.6 has no answer to what is no call
+            # OCPP-J 1.6 has no answer to what is no call
+            if self.version is not Version.V16 or error.failure.message_id != UNKNOWN_ID:
                 await self._send(error.failure)
             return
         self._trace_frame("csms.received", frame)

@@ -10,8 +10,7 @@ HIDDEN = "***"
 # names of variables and keys whose values are secrets, in small letters: OCPP 2.0.1 part 2 appendix 3.1; 1.6 whitepaper
 SECRET_VARIABLES = frozenset({"basicauthpassword", "authorizationkey", "webpaymentssharedsecret"})
 SECRET_FIELDS = frozenset({"apnPassword", "password", "preSharedKey", "simPin"})
-# a key code is a PIN (OCPP 2.0.1 IdTokenEnumType)
-SECRET_TOKENS = frozenset({"KeyCode"})
+PIN_TYPE = "KeyCode"  # a PIN (OCPP 2.0.1 IdTokenEnumType)
 
 
 def redacted(value: Any) -> Any:
@@ -42,5 +41,5 @@ _RULES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "actualValue": lambda parent: _names_secret(parent.get("variable")),  # NotifyEvent
     "value": lambda parent: _names_secret(parent.get("key")),  # 1.6 ChangeConfiguration, GetConfiguration
     "key": lambda parent: "server" in parent and "password" in parent,  # VPNType
-    "idToken": lambda parent: parent.get("type") in SECRET_TOKENS,
+    "idToken": lambda parent: parent.get("type") == PIN_TYPE,
 }

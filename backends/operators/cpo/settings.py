@@ -66,12 +66,11 @@ class Listener:
 class CpoSettings:
     """name: in traces and ids of charge details. stations: by account; with `strangers` everybody else is let in, too.
 
-    heartbeat_s, call_timeout_s: of stations, and how long their answers may take. ping_s: between WebSocket pings, which
-    find stations that are gone. contract_deadline_s: for the pools;
-    a vehicle waits 5 s (ISO 15118-2 V2G2-443). contract_roots: DER of the roots below which contracts are trusted, in
-    addition to those of the pools. revocation: what to make of certificates' status; answers are kept for a minute.
-    networks: that OCSP responders may be in although they are not public. api_token: bearer token of the operator's
-    API; "" = it is not served.
+    heartbeat_s, call_timeout_s: of stations, and how long their answers may take. ping_s: between WebSocket pings,
+    which find stations that are gone. contract_deadline_s: for the pools; a vehicle waits 5 s (ISO 15118-2 V2G2-443).
+    contract_roots: DER of the roots below which contracts are trusted, in addition to those of the pools. revocation:
+    what to make of certificates' status; answers are kept for a minute. networks: that OCSP responders may be in
+    although they are not public. api_token: bearer token of the operator's API; "" = it is not served.
     """
 
     name: str = "cpo"

@@ -171,8 +171,11 @@ class Wire:
     async def ask(self, action: str, payload: Mapping[str, Any], message_id: str = "") -> list[Any]:
         """The frame that answers."""
         self.count += 1
-        await self.socket.send(json.dumps([2, message_id or f"m{self.count}", action, payload]))
-        found: list[Any] = json.loads(await self.socket.recv())
+        sent = message_id or f"m{self.count}"
+        await self.socket.send(json.dumps([2, sent, action, payload]))
+        async with asyncio.timeout(3600):  # longer than anything that a test waits for
+            found: list[Any] = json.loads(await self.socket.recv())
+        assert found[0] == 2 or found[1] == sent
         return found
 
 

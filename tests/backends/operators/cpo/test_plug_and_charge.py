@@ -108,7 +108,7 @@ async def everything(tmp_path: Path) -> AsyncIterator[tuple[Pools, Any, Wire, An
         settings = CpoSettings(
             stations=[ACCOUNT],
             networks=LOOPBACK,
-            revocation=RevocationRules(policy=Policy.HARD, max_age_s=0, retry_s=0),
+            revocation=RevocationRules(policy=Policy.HARD, timeout_s=30, max_age_s=0, retry_s=0),
         )
         async with pools.client("cpo") as client:
             async with running_cpo(tmp_path, clock, settings, contracts=client, authorisers=[word]) as cpo:
@@ -142,10 +142,12 @@ async def test_a_contract_is_installed_used_and_revoked(tmp_path: Path) -> None:
         with_chain = {"idToken": TOKEN, "certificate": armoured(chain)}
         with_hashes = {"idToken": TOKEN, "iso15118CertificateHashData": hashes_of_chain}
         good = {"idTokenInfo": {"status": "Accepted"}, "certificateStatus": "Accepted"}
-        assert (await wire.ask("Authorize", with_chain))[2] == good
+        said = (await wire.ask("Authorize", with_chain))[2]
+        assert said == good, cpo.traced("csms.authorised")[-1]["detail"]
         assert word.asked[-1].certificates == tuple(one.dump() for one in chain)
         assert (word.asked[-1].id, word.asked[-1].id_type) == (EMAID, "EMAID")
-        assert (await wire.ask("Authorize", with_hashes))[2] == good
+        said = (await wire.ask("Authorize", with_hashes))[2]
+        assert said == good, cpo.traced("csms.authorised")[-1]["detail"]
 
         status = (await wire.ask("GetCertificateStatus", {"ocspRequestData": hashes_of_chain[0]}))[2]
         assert status["status"] == "Accepted"
