@@ -120,6 +120,11 @@ def limits(rig: Rig) -> Iterator[Finding]:
     """A connector offers no more than its board can switch."""
     for number, connector in enumerate(rig.gateway.connectors):
         board = rig.resources.get(connector.board)
+        if rig.limits is not None and connector.max_current_a > rig.limits.max_current_a:
+            yield (
+                ("gateway", "connectors", number, "max_current_a"),
+                f"{connector.max_current_a:g} A is more than the {rig.limits.max_current_a:g} A of limits",
+            )
         if isinstance(board, ChargerResource) and connector.max_current_a > board.max_current_a:
             yield (
                 ("gateway", "connectors", number, "max_current_a"),

@@ -30,6 +30,7 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument("--out", type=Path, help="folder for what the run leaves (default: a new one in runs/)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line: progress, then the result")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="scenarios: the verdicts as JUnit XML")
+    parser.add_argument("--arm", action="store_true", help="let a rig with limits close its contactors")
     parser.add_argument(
         "--repeat", type=int, default=1, metavar="N", help="scenarios: N times each, all with the same event hash"
     )
@@ -40,12 +41,23 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run one rig; 0 pass, 1 fail, 3 inconclusive."""
+    """Run one rig, or scenarios; 0 pass, 1 fail, 3 inconclusive."""
+    if not args.arm:
+        return _run(args)
+    from hil_rigs.arming import armed
+
+    with armed():
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
     if args.rig.is_dir() or _is_scenario(args.rig):
         from plugbench.scenario import run_scenarios
 
         return run_scenarios(args)
     from hil_rigs.evidence.rerun import run_into
+    from hil_rigs.locks.rig_lock import rig_held
+    from hil_rigs.real_clock import RealClock
     from hil_rigs.reality import description_table
     from hil_rigs.rig_file import load_rig
     from hil_rigs.run_folder import make_folder
@@ -59,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
     folder = make_folder(args.out or Path("runs") / f"{rig_file.rig.rig}-{stamp:%Y%m%d-%H%M%S-%f}")
     show = _JsonLines() if args.json else _Screen()
     show.begin(rig_file.rig.rig, description_table(rig_file.rig))
-    outcome, sealed = run_into(rig_file, args.rig.read_bytes(), folder, stamp, [show.event], show.say)
+    with rig_held(rig_file.rig, RealClock()):
+        outcome, sealed = run_into(rig_file, args.rig.read_bytes(), folder, stamp, [show.event], show.say)
     show.sealed(sealed)
     show.end(outcome, folder)
     return CODES[outcome.result.verdict]

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from hil_rigs.scenario.scenario_file import ScenarioFile
     from hil_rigs.scenario.scenario_run import ScenarioResult
 
-CODES = {"pass": 0, "fail": 1, "error": 2, "inconclusive": 3}
-WORST = ("error", "fail", "inconclusive", "pass")
+CODES = {"pass": 0, "fail": 1, "error": 2, "inconclusive": 3, "not run": 3}
+WORST = ("error", "fail", "inconclusive", "pass", "not run")
 
 
 def run_scenarios(args: Namespace) -> int:
@@ -47,6 +47,8 @@ def _all_of(
 ) -> list[ScenarioResult]:
     """The scenario itself, and, where asked for, each of its twins with a defect, which have to be caught."""
     from hil_rigs.evidence.of_scenario import finish_scenario
+    from hil_rigs.locks.rig_lock import rig_held
+    from hil_rigs.real_clock import RealClock
     from hil_rigs.scenario.scenario_run import run_scenario
     from hil_rigs.trace_file import TraceFile
 
@@ -61,7 +63,7 @@ def _all_of(
             folder = place / name
             folder.mkdir()
             stamp = datetime.now().astimezone()  # says when, in the manifest: no protocol time
-            with TraceFile(folder / "events.jsonl") as tracer:
+            with rig_held(file.rig.rig, RealClock()), TraceFile(folder / "events.jsonl") as tracer:
                 result = run_scenario(file, folder, tracer, lambda _text: None, defect=defect)
             sealed = finish_scenario(folder, file, result, stamp)
             if sealed.repeats:

@@ -64,6 +64,9 @@ def run_scenario(
 
     A rig that does not come up is the verdict "error", not an exception.
     """
+    if why := _not_for(file):
+        name = "" if defect is None else defect.seed
+        return ScenarioResult(file.name, file.path, Verdict.NOT_RUN, (), why, file.line("needs"), name)
     settings = file.rig.rig.clock
     zone = ZoneInfo(settings.zone) if settings.zone else None
 
@@ -85,6 +88,15 @@ def run_scenario(
         return ScenarioResult(
             file.name, file.path, Verdict.ERROR, (), f"{type(error).__name__}: {error}", str(file.path), name
         )
+
+
+def _not_for(file: ScenarioFile) -> str:
+    """Why a scenario does not apply to its rig; "" when it does."""
+    needs, rig = file.scenario.needs, file.rig.rig
+    mode = str(rig.clock.__struct_config__.tag)
+    if missing := [claim for claim in needs.claims if claim not in rig.claims]:
+        return f"the rig does not claim {', '.join(missing)}"
+    return "" if needs.clock in ("any", mode) else f"the rig's clock is {mode}, not {needs.clock}"
 
 
 class _Run:

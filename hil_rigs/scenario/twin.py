@@ -8,8 +8,8 @@ from hil_rigs.scenario.scenario_run import ScenarioResult
 
 def twin_verdict(result: ScenarioResult) -> Verdict:
     """pass: the defect was caught, by what the scenario names; fail: it went unnoticed; error: it never ran."""
-    if result.verdict is Verdict.ERROR:
-        return Verdict.ERROR
+    if result.verdict in (Verdict.ERROR, Verdict.NOT_RUN):
+        return result.verdict
     failed = {one.id for one in result.failed}
     wanted = set(result.caught_by)
     caught = wanted <= failed if wanted else bool(failed)
