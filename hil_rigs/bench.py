@@ -20,6 +20,7 @@ from gateway.forwarder import Forwarder
 from gateway.journal import Journal
 from gateway.policy import ConnectorSetup, GatewayIdentity, OcspPolicy, OnTrouble, Policy
 from gateway.secc.setup import SeccSetup
+from hil_rigs.arming import GuardedControl
 from hil_rigs.hooks import Hooks
 from hil_rigs.resources import ChargerResource, FileKeyResource
 from hil_rigs.resources.signer import Pkcs11Resource
@@ -41,6 +42,7 @@ from hil_rigs.wiring.signing import build_signer
 from hil_rigs.wiring.v2g_link import Link, build_links, build_vehicles, secc_setup, tracer_of
 from hil_rigs.wiring.vehicle_maker import build_makers
 from ocmf.terms import IdType
+from ports.charge_control import ChargeControl
 from ports.clock import Clock
 from ports.contracts import CertificateStatusSource, ContractSource
 from ports.errors import RigError
@@ -131,6 +133,8 @@ async def open_bench(
                     secc_setup(rig, connector, links[connector.id], plant, pki, source, clock)
                     if connector.secc
                     else None,
+                    clock,
+                    tracer,
                 )
                 for connector in rig.gateway.connectors
             ],
@@ -206,7 +210,13 @@ def _identity(rig: Rig, clock: BootClock) -> GatewayIdentity:
 
 
 def _setup(
-    rig: Rig, connector: Connector, plant: Circuit, metering: Metering, secc: SeccSetup | None
+    rig: Rig,
+    connector: Connector,
+    plant: Circuit,
+    metering: Metering,
+    secc: SeccSetup | None,
+    clock: Clock,
+    tracer: Tracer,
 ) -> ConnectorSetup:
     board = rig.resources[connector.board]
     volts, phases = (board.voltage_v, board.phases) if isinstance(board, ChargerResource) else (230.0, 3)
@@ -214,8 +224,11 @@ def _setup(
     is_dc = isinstance(board, ChargerResource) and board.energy == "dc"
     if isinstance(board, ChargerResource) and is_dc:
         rating_kw = Decimal(str(board.dc_power_kw))
+    control: ChargeControl = plant.connectors[connector.id].charger
+    if rig.limits is not None:
+        control = GuardedControl(control, rig.limits, clock, tracer)
     return ConnectorSetup(
-        control=plant.connectors[connector.id].charger,
+        control=control,
         meter=metering.meters[connector.meter],
         point_id=connector.evse_id,
         current_type="DC" if is_dc else "AC",
