@@ -1,0 +1,29 @@
+"""Whether a process keeps its size: resident octets now, and how they grow over the hours."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+MIB = 1 << 20
+
+
+def resident_mib() -> float:
+    """Of this process, now."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / MIB
+
+
+def slope(samples: Sequence[float]) -> float:
+    """Growth of one sample an hour, in its unit per hour, over the second half: the first one fills caches.
+
+    0.0 with fewer than three samples there. By Theil and Sen: one late collection of garbage does not count.
+    """
+    settled = samples[len(samples) // 2 :]
+    if len(settled) < 3:
+        return 0.0
+    return statistics.median(
+        (settled[j] - settled[i]) / (j - i) for i in range(len(settled)) for j in range(i + 1, len(settled))
+    )

@@ -1,0 +1,205 @@
+"""One station of a fleet: the real controller, journal, forwarder and OCPP link around a simulated plant and meter."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import partial
+from ipaddress import IPv6Address
+from pathlib import Path
+
+from backend_client.credential import Credential
+from backend_client.ocpp.link import OcppLink, open_ocpp
+from backend_client.ocpp.settings import OcppSettings
+from firmware_sim.charger.settings import ChargerSettings
+from firmware_sim.circuit import Circuit
+from firmware_sim.vehicle.communication import Communication
+from firmware_sim.vehicle.evcc_setup import EvccSetup
+from firmware_sim.vehicle.settings import VehicleSettings
+from gateway.authorisation import IdToken, ListEntry, LocalList
+from gateway.controller import Controller
+from gateway.forwarder import Forwarder
+from gateway.journal import Journal
+from gateway.journal_file import RESERVE_BYTES, reserve_path
+from gateway.journal_store import JournalStore
+from gateway.policy import ConnectorSetup, GatewayIdentity, OcspPolicy, Policy
+from gateway.secc.setup import SeccSetup
+from hil_rigs.fleet.csms import URL, card_of
+from hil_rigs.fleet.direct_bus import DirectBus
+from hil_rigs.fleet.plan import FleetPlan
+from hil_rigs.serial_line import MemoryLine
+from hil_rigs.virtual_clock import VirtualClock
+from hsm.file_signer import FileSigner, make_key_file
+from meters.bus import Bus
+from meters.modbus_meter import ModbusMeter
+from meters.model import MeterModel, load_model
+from meters.rtu_master import RtuMaster
+from meters.simulated import SimulatedMeter
+from ocmf.curves import CURVES
+from ports.trace import Tracer
+from v2g.link.interfaces import Interface, in_memory
+from v2g.session.evcc import EvccSettings
+
+CONNECTOR = "1"
+VEHICLE = "ev"
+MAX_A = 16.0
+LOG_PAGES = 32  # a thousand logs of 16 MiB would fill the memory that they lie in
+_MODELS: dict[str, MeterModel] = {}
+
+
+def name_of(number: int) -> str:
+    """Identity of station 0, 1, ... at the CSMS, and serial number of its gateway."""
+    return f"FLEET-{number:05}"
+
+
+def meter_of(number: int) -> str:
+    """Serial number of its meter."""
+    return f"{20_000_000 + number}"
+
+
+@dataclass(slots=True)
+class Station:
+    """A station that is up. card: known to its local list. evcc: of a vehicle that talks, None otherwise."""
+
+    name: str
+    plant: Circuit
+    simulated: SimulatedMeter
+    controller: Controller
+    journal: Journal
+    forwarder: Forwarder
+    link: OcppLink
+    card: IdToken
+    evcc: Communication | None
+    bus: Bus
+
+    @property
+    def waiting(self) -> int:
+        """Signed records that the CSMS has not answered for good."""
+        return sum(self.forwarder.waiting().values())
+
+    async def close(self) -> None:
+        """Raises an ExceptionGroup of what failed unexpectedly since the start."""
+        if self.evcc is not None:
+            await self.evcc.close()
+        try:
+            await self.controller.close()
+        finally:
+            await self.bus.close()
+            await self.plant.close()
+
+
+async def open_station(
+    plan: FleetPlan, number: int, folder: Path, password: Path, clock: VirtualClock, tracer: Tracer
+) -> tuple[Station, str]:
+    """Put a station up; also its public key (DER in hex). folder: for journal, OCPP state and key. Raises RigError."""
+    name, digital = name_of(number), number < plan.iso15118.stations
+    own = folder / name
+    own.mkdir(mode=0o700)
+    plant = _plant(plan, name, clock, tracer)
+    plant.start()
+    simulated = SimulatedMeter(_model(), plant.point(CONNECTOR), serial=meter_of(number), label=f"{name} meter")
+    bus = _bus(plan, simulated, clock, tracer)
+    meter = ModbusMeter(f"{name} meter", _model(), bus, clock, settings=_model().settings, tracer=tracer)
+    make_key_file(own / "key.pem", CURVES["secp256r1"])
+    signer = FileSigner(own / "key.pem", name)
+    journal = await _journal(own / "journal.db", signer, clock, tracer)
+    settings = OcppSettings(
+        url=URL,
+        identity=name,
+        state_file=own / "ocpp.db",
+        name="csms",
+        password=Credential(password),
+        heartbeat_s=plan.heartbeat_s,
+        ping_s=plan.ping_s,
+    )
+    link = open_ocpp(settings, clock, tracer=tracer, random=clock.fork_random(f"{name} link"))
+    random = clock.fork_random(f"{name} forwarder")
+    forwarder = Forwarder(journal, {"csms": link}, clock, random=random, tracer=tracer)
+    card = IdToken(card_of(number))
+    ends = _ends(number) if digital else None
+    controller = Controller(
+        GatewayIdentity(identification="Plugbench", serial=name, version="fleet", boot_id=clock.boot_id),
+        [_connector(plan, number, plant, meter, None if ends is None else _secc(ends[0], name, clock))],
+        journal,
+        forwarder,
+        LocalList([ListEntry(token=card)]),
+        clock,
+        authorisers=[link],
+        tracer=tracer,
+    )
+    await controller.start()
+    link.attach(controller)
+    await link.start()
+    evcc = None if ends is None else _evcc(plan, ends[1], plant, controller, clock, tracer)
+    identity = await signer.identity()
+    station = Station(name, plant, simulated, controller, journal, forwarder, link, card, evcc, bus)
+    return station, identity.public_key.hex()
+
+
+def _plant(plan: FleetPlan, name: str, clock: VirtualClock, tracer: Tracer) -> Circuit:
+    plant = Circuit(clock, seed=plan.seed, tracer=tracer)
+    plant.add_connector(CONNECTOR, ChargerSettings(max_a=MAX_A, phases=3))
+    # all of its sessions fit: a full battery would end them early
+    kwh = 20 + 12 * plan.sessions * plan.session_h
+    plant.add_vehicle(VEHICLE, VehicleSettings(capacity_wh=min(10_000_000, round(2000 * kwh)), soc=10, max_a=MAX_A))
+    return plant
+
+
+def _model() -> MeterModel:
+    if not _MODELS:
+        _MODELS["sdm630"] = load_model("eastron_sdm630")
+    return _MODELS["sdm630"]
+
+
+def _bus(plan: FleetPlan, simulated: SimulatedMeter, clock: VirtualClock, tracer: Tracer) -> Bus:
+    if plan.meters == "direct":
+        return DirectBus(simulated)
+    settings = _model().settings
+    line = MemoryLine(settings, [simulated], time=clock.monotonic, name=simulated.label)
+    return RtuMaster(line.port(settings, simulated.label), tracer)
+
+
+async def _journal(path: Path, signer: FileSigner, clock: VirtualClock, tracer: Tracer) -> Journal:
+    with reserve_path(path).open("wb") as reserve:  # room that is only claimed: a thousand times 1 MiB is too much
+        os.truncate(reserve.fileno(), RESERVE_BYTES)
+    open_store = partial(JournalStore.open, checkpoint_pages=LOG_PAGES)
+    return await Journal.open(path, signer, clock, tracer=tracer, open_store=open_store)
+
+
+def _connector(
+    plan: FleetPlan, number: int, plant: Circuit, meter: ModbusMeter, secc: SeccSetup | None
+) -> ConnectorSetup:
+    return ConnectorSetup(
+        control=plant.connectors[CONNECTOR].charger,
+        meter=meter,
+        point_id=f"DE*PLB*E{number:06}",
+        offered_a=MAX_A,
+        max_power_kw=Decimal(14),
+        secc=secc,
+        policy=Policy(sample_s=plan.reading_interval_s, poll_s=plan.live_interval_s, ocsp=OcspPolicy.OFF),
+    )
+
+
+def _ends(number: int) -> tuple[Interface, Interface]:
+    """Station's and vehicle's end of the cable: a multicast group of their own."""
+    group = IPv6Address(f"ff02::1:{number + 1:x}")
+    station = in_memory(f"fe80::5e:{number + 1:x}", f"{name_of(number)}.secc")
+    vehicle = in_memory(f"fe80::e0:{number + 1:x}", f"{name_of(number)}.evcc")
+    return replace(station, group=group), replace(vehicle, group=group)
+
+
+def _secc(end: Interface, name: str, clock: VirtualClock) -> SeccSetup:
+    return SeccSetup(link=end, protocols=("iso2",), random=clock.fork_random(f"{name} secc").randbytes)
+
+
+def _evcc(
+    plan: FleetPlan, end: Interface, plant: Circuit, controller: Controller, clock: VirtualClock, tracer: Tracer
+) -> Communication:
+    station = controller.seccs[CONNECTOR].station
+    assert station is not None  # noqa: S101 - the controller has been started
+    port = station.sdp_port
+    setup = EvccSetup(link=end, sdp_port=lambda: port, machine=EvccSettings(status=plan.iso15118.loop_s))
+    evcc = Communication(plant.vehicles[VEHICLE], setup, clock, tracer)
+    evcc.start()
+    return evcc
