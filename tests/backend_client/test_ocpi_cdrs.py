@@ -301,7 +301,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=50)
 @given(st.one_of(st.binary(max_size=200), JSON.map(lambda value: json.dumps(value).encode())))
 def test_any_octets_are_a_message_or_a_message_error(octets: bytes) -> None:
     for kind in (Cdr, Envelope):
@@ -311,7 +311,7 @@ def test_any_octets_are_a_message_or_a_message_error(octets: bytes) -> None:
             continue
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(st.sampled_from(sorted(good())), JSON)
 def test_what_is_read_is_written_the_same(name: str, value: object) -> None:
     try:

@@ -134,7 +134,7 @@ def test_required_fields_are_required(name: str) -> None:
         decode(json.dumps(body).encode(), ChargeDetailRecord)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.integers(1, 500))
 def test_an_extract_is_begin_end_and_evenly_what_lies_between(count: int) -> None:
     values = [SignedValue(Nature.INTERMEDIATE, str(number)) for number in range(count)]
@@ -301,7 +301,7 @@ def test_a_session_needs_a_place_and_files_that_can_be_read(tmp_path: Path) -> N
 KINDS = (ChargeDetailRecord, Acknowledgement, AuthorizeStart, AuthorizationStart, GetChargeDetailRecords)
 
 
-@settings(max_examples=200)
+@settings(max_examples=50)
 @given(st.one_of(st.binary(max_size=200), JSON.map(lambda value: json.dumps(value).encode())))
 def test_any_octets_are_a_message_or_a_message_error(octets: bytes) -> None:
     for kind in KINDS:
@@ -311,7 +311,7 @@ def test_any_octets_are_a_message_or_a_message_error(octets: bytes) -> None:
             continue
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(st.sampled_from(sorted(good())), JSON)
 def test_what_is_read_is_written_the_same(name: str, value: object) -> None:
     try:

@@ -43,7 +43,7 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     assert file.read_bytes().count(b"\n") == 1
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(st.integers(0, 400))
 def test_a_cut_line_costs_itself_alone(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     file = tmp_path_factory.mktemp("sessions") / "sessions"

@@ -104,7 +104,7 @@ def test_extracts_are_billed_or_held_and_hide_nothing_else() -> None:
     assert reason(replace(oicp, values=values), *keys(station)) is Reason.TRANSACTION
 
 
-@settings(max_examples=150)
+@settings(max_examples=50)
 @given(st.text(max_size=60) | st.binary(max_size=60).map(lambda octets: base64.b64encode(octets).decode()))
 def test_any_signed_data_is_read_or_refused(text: str) -> None:
     cdr = cdr_of(DETAIL, CPO, SITE, BEGAN)
@@ -116,7 +116,7 @@ def test_any_signed_data_is_read_or_refused(text: str) -> None:
         return
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.integers(0, len(DETAIL.values) - 1), st.data())
 def test_no_changed_octet_of_a_record_is_billed(number: int, data: st.DataObject) -> None:
     """Inside of the payload every octet is signed; outside only what leaves the signature as it is may differ."""
@@ -137,7 +137,7 @@ TARIFFS = st.builds(
 VERDICT = judge_transaction([verify_record(one.ocmf, STATION.public_key) for one in DETAIL.values])
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(TARIFFS)
 def test_a_bill_adds_up_to_the_cent(tariff: Tariff) -> None:
     lines = lines_of(tariff, VERDICT)
