@@ -48,6 +48,16 @@ class VehicleResource(Struct, tag_field="kind", tag="vehicle", frozen=True, kw_o
     bad_contract: Bad = ""
     bad_provisioning: Bad = ""
     interface: NetworkInterface | None = None
+    netns: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[^/\s.][^/\s]*$",
+                description="network namespace of the interface, by the name that ip-netns gave it (root only)",
+            ),
+        ]
+        | None
+    ) = None
     evcc_id: Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}:?){6}$", description="MAC address")] = "02:00:00:00:00:01"
     dc_max_current_a: Amperes = 125.0
     departure_s: Annotated[int, Meta(ge=0, description="seconds from the plug to the driver's departure")] | None = None
@@ -62,6 +72,8 @@ class VehicleResource(Struct, tag_field="kind", tag="vehicle", frozen=True, kw_o
             for key, default in (("contract", "preinstalled"), ("bad_contract", ""), ("bad_provisioning", "")):
                 if getattr(self, key) != default:
                     raise ValueError(f"{key}: goes with auth: pnc")
+        if self.netns is not None and self.interface is None:
+            raise ValueError("interface: expected with netns: which one in it leads to the cable")
         if self.auth == "pnc" and not self.tls:
             raise ValueError("tls: expected true with auth: pnc (a contract is never shown without TLS)")
         if self.tls and self.pki is None:

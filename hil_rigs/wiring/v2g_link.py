@@ -22,6 +22,7 @@ from gateway.secc.setup import SeccSetup
 from hil_rigs.resources import ChargerResource, VehicleResource
 from hil_rigs.rig import Connector, Rig, Session
 from hil_rigs.virtual_clock import VirtualClock
+from hil_rigs.wiring.network_namespace import CommunicationThere, NetworkNamespace, Within
 from hil_rigs.wiring.run_pki import RunPki
 from ports.clock import Clock
 from ports.contracts import ContractSource
@@ -148,12 +149,21 @@ async def build_vehicles(
         return {}
     vehicles: dict[str, Communication] = {}
     for number, (name, one) in enumerate(rig.resources.items()):
-        if isinstance(one, VehicleResource) and one.protocol != "none":
-            link = LOOPBACK  # the session says where, see `lead_to`
-            if one.interface is not None:
-                link = replace(await ready_interface(one.interface, clock), name=f"{name}.evcc")
-            setup = _evcc(one, link, pki.of_vehicle(name, one), private / f"vehicle-{number}")
-            vehicles[name] = Communication(plant.vehicles[name], setup, clock, tracer)
+        if not isinstance(one, VehicleResource) or one.protocol == "none":
+            continue
+        namespace = NetworkNamespace(one.netns) if one.netns is not None else None
+        link = LOOPBACK  # the session says where, see `lead_to`
+        if one.interface is not None:
+            looking = ready_interface(one.interface, clock)
+            found = await (looking if namespace is None else Within(looking, namespace))
+            link = replace(found, name=f"{name}.evcc")
+        setup = _evcc(one, link, pki.of_vehicle(name, one), private / f"vehicle-{number}")
+        plugged = plant.vehicles[name]
+        vehicles[name] = (
+            Communication(plugged, setup, clock, tracer)
+            if namespace is None
+            else CommunicationThere(plugged, setup, clock, tracer, namespace)
+        )
     return vehicles
 
 
