@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Coroutine, Generator, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from firmware_sim.vehicle.communication import Communication
 from firmware_sim.vehicle.evcc_setup import EvccSetup
@@ -68,17 +68,18 @@ class Within(Generic[T]):
         self._namespace = namespace
 
     def __await__(self) -> Generator[Any, Any, T]:
-        step, value = self._work.send, None
+        step: Callable[[Any], Any] = self._work.send
+        value: object = None
         while True:
             try:
                 with self._namespace.entered():
                     waited_for = step(value)
             except StopIteration as done:
-                return done.value
+                return cast("T", done.value)
             try:
                 step, value = self._work.send, (yield waited_for)
             except BaseException as error:  # noqa: BLE001 - whatever it is, it is the coroutine's
-                step, value = self._work.throw, error  # type: ignore[assignment]
+                step, value = self._work.throw, error
 
 
 class CommunicationThere(Communication):
