@@ -8,10 +8,12 @@ from functools import partial
 from typing import TypeVar
 
 from backends.faults import FaultSwitch
+from backends.operators.cpo.faults import FaultPlan as CsmsPlan
 from firmware_sim.fault_effects import Target
 from hil_rigs.bench import Bench
 from hil_rigs.fault_catalogue.entry import Injection
 from hil_rigs.hooks import Hooks
+from hil_rigs.http_faults import HttpFaults
 from hil_rigs.serial_line import FaultPlan as LinePlan
 from hil_rigs.serial_line import MemoryLine
 from hil_rigs.serial_line.line import Line
@@ -41,18 +43,24 @@ class Chain:
 
 @dataclass(slots=True)
 class Breakable:
-    """clock, tracer: of the run. cpo: faults of the embedded CPO. signer: set when the bench makes its signer."""
+    """clock, tracer: of the run. cpo, csms, pools: faults of the embedded ones.
+
+    signer: set when the bench makes its signer.
+    """
 
     clock: Clock
     tracer: Tracer
     cpo: FaultSwitch = field(default_factory=FaultSwitch)
+    csms: CsmsPlan = field(default_factory=CsmsPlan)
+    pools: HttpFaults = field(default_factory=HttpFaults)
     signer: BreakableSigner | None = None
     lines: dict[str, LinePlan] = field(default_factory=dict)
     _bench: Bench | None = None
 
     def hooks(self) -> Hooks:
         """What `open_bench` takes."""
-        return Hooks(signer=self._wrap, cpo=self.cpo)
+        self.pools.clock = self.clock
+        return Hooks(signer=self._wrap, cpo=self.cpo, csms=self.csms, pools=self.pools.before)
 
     def attach(self, bench: Bench) -> None:
         """The bench is up: be ready to break it."""

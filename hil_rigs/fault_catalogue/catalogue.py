@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 
-from hil_rigs.fault_catalogue import around, cable, metering, session
+from hil_rigs.fault_catalogue import around, cable, metering, parties, session
 from hil_rigs.fault_catalogue.breakable import Breakable
 from hil_rigs.fault_catalogue.entry import Entry, Injection, Undo, Value
 from ports.errors import LocalError
 
 CATALOGUE: Mapping[str, Entry] = {
-    entry.name: entry for part in (cable, metering, session, around) for entry in part.ENTRIES
+    entry.name: entry for part in (cable, metering, session, around, parties) for entry in part.ENTRIES
 }
 
 LAYERS: Mapping[str, str] = {
@@ -20,7 +20,11 @@ LAYERS: Mapping[str, str] = {
     "meter": "the meter and its data",
     "token": "the signing token",
     "v2g": "V2G messages of either side",
-    "cpo": "the backend that takes signed values",
+    "vehicle": "what a vehicle holds and offers",
+    "cpo": "the backend that takes signed values, over REST or MQTT",
+    "csms": "the embedded CSMS",
+    "delivery": "the way from the journal to a backend",
+    "pools": "the embedded pools",
     "clock": "civil time",
     "network": "the network in memory",
 }

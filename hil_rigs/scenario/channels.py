@@ -11,25 +11,41 @@ from typing import Any
 
 from ports.trace import TraceEvent
 
-Name = Callable[[TraceEvent], str]
+CALL, ANSWER, FAILURE = 2, 3, 4  # OCPP-J 1.6 and 2.0.1 part 4, chapter 4: message types
+ENDINGS = {ANSWER: "Response", FAILURE: "Error"}
 
 
-def _tail(event: TraceEvent) -> str:
-    """What follows the first dot of the kind."""
-    return event.kind.partition(".")[2]
+class Names:
+    """The names of a run's observations; OCPP answers are named after their calls, which have to be remembered."""
+
+    def __init__(self) -> None:
+        self._calls: dict[tuple[str, str, str], str] = {}
+
+    def tail(self, event: TraceEvent) -> str:
+        """What follows the first dot of the kind."""
+        return event.kind.partition(".")[2]
+
+    def whole(self, event: TraceEvent) -> str:
+        """The kind."""
+        return event.kind
+
+    def message(self, event: TraceEvent) -> str:
+        """Of a V2G message."""
+        return str(event.data.get("message", ""))
+
+    def frame(self, event: TraceEvent) -> str:
+        """Of an OCPP frame, as the schemas name it: Authorize, AuthorizeResponse. Other events: as `tail`."""
+        message = event.data.get("message")
+        if not isinstance(message, list | tuple) or len(message) < 3:
+            return self.tail(event)
+        side = (event.kind.partition(".")[0], event.source, str(message[1]))
+        if message[0] == CALL:
+            self._calls[side] = str(message[2])
+            return str(message[2])
+        return self._calls.get(side, "") + ENDINGS.get(message[0], "")
 
 
-def _message(event: TraceEvent) -> str:
-    return str(event.data.get("message", ""))
-
-
-def _whole(event: TraceEvent) -> str:
-    return event.kind
-
-
-def _action(event: TraceEvent) -> str:
-    """Of an OCPP frame: its action; answers are named after the call that they answer."""
-    return str(event.data.get("action") or _tail(event))
+Name = Callable[[Names, TraceEvent], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,39 +59,40 @@ class Row:
 
 
 ROWS: tuple[Row, ...] = (
-    Row("wire.v2g", "v2g.tx", _message, ".secc"),
-    Row("wire.v2g", "v2g.rx", _message, ".secc"),
-    Row("wire.v2g", "sdp.", _whole, ".secc"),
-    Row("wire.v2g", "tcp.", _whole, ".secc"),
-    Row("wire.v2g", "tls.", _whole, ".secc"),
-    Row("secc", "v2g.", _tail, ".secc"),
-    Row("secc", "secc.", _tail),
-    Row("evcc", "v2g.tx", _message, ".evcc"),
-    Row("evcc", "v2g.rx", _message, ".evcc"),
-    Row("evcc", "v2g.", _tail, ".evcc"),
-    Row("evcc", "evcc.", _tail),
-    Row("evcc", "tcp.", _whole, ".evcc"),
-    Row("evcc", "tls.", _whole, ".evcc"),
-    Row("wire.pilot", "pilot.", _tail),
-    Row("wire.power", "power.", _tail),
-    Row("wire.modbus", "line.", _tail),
-    Row("meter", "meter.", _tail),
-    Row("token", "token.", _tail),
-    Row("token", "worker.", _whole),
-    Row("store", "journal.", _tail),
-    Row("store", "receipt.", _whole),
-    Row("session", "session.", _tail),
-    Row("ocpp", "ocpp.", _action),
-    Row("csms", "csms.", _action),
-    Row("csms", "cpo.", _tail),
-    Row("backend", "backend.", _tail),
-    Row("pool", "pool.", _tail),
-    Row("pool", "opcp.", _tail),
-    Row("operator", "mo.", _whole),
-    Row("operator", "oem.", _whole),
-    Row("operator", "hub.", _whole),
-    Row("fault", "fault.", _tail),
-    Row("clock", "clock.", _tail),
+    Row("wire.v2g", "v2g.tx", Names.message, ".secc"),
+    Row("wire.v2g", "v2g.rx", Names.message, ".secc"),
+    Row("wire.v2g", "sdp.", Names.whole, ".secc"),
+    Row("wire.v2g", "tcp.", Names.whole, ".secc"),
+    Row("wire.v2g", "tls.", Names.whole, ".secc"),
+    Row("secc", "v2g.", Names.tail, ".secc"),
+    Row("secc", "secc.", Names.tail),
+    Row("evcc", "v2g.tx", Names.message, ".evcc"),
+    Row("evcc", "v2g.rx", Names.message, ".evcc"),
+    Row("evcc", "v2g.", Names.tail, ".evcc"),
+    Row("evcc", "evcc.", Names.tail),
+    Row("evcc", "tcp.", Names.whole, ".evcc"),
+    Row("evcc", "tls.", Names.whole, ".evcc"),
+    Row("wire.pilot", "pilot.", Names.tail),
+    Row("wire.power", "power.", Names.tail),
+    Row("wire.modbus", "line.", Names.tail),
+    Row("meter", "meter.", Names.tail),
+    Row("token", "token.", Names.tail),
+    Row("token", "worker.", Names.whole),
+    Row("store", "journal.", Names.tail),
+    Row("store", "receipt.", Names.whole),
+    Row("session", "session.", Names.tail),
+    Row("ocpp", "ocpp.", Names.frame),
+    Row("csms", "csms.", Names.frame),
+    Row("csms", "cpo.", Names.tail),
+    Row("backend", "backend.", Names.tail),
+    Row("pool", "pool.", Names.tail),
+    Row("pool", "opcp.", Names.tail),
+    Row("operator", "mo.", Names.whole),
+    Row("operator", "oem.", Names.whole),
+    Row("operator", "hub.", Names.whole),
+    Row("operator", "ocpi.", Names.whole),
+    Row("fault", "fault.", Names.tail),
+    Row("clock", "clock.", Names.tail),
 )
 
 CHANNELS: Mapping[str, str] = {
@@ -89,8 +106,8 @@ CHANNELS: Mapping[str, str] = {
     "token": "the signing token: opened, away, error, latched",
     "store": "the journal: intent, signed, refused; and, at the end, every record by its kind with all its OCMF fields",
     "session": "the charging transaction: state, authorised, refused, record, energy, trouble, fault, clock_step",
-    "ocpp": "OCPP frames at the station's end, by action",
-    "csms": "OCPP frames at the CSMS's end by action; of a CPO over REST or MQTT: stored, duplicate, refused",
+    "ocpp": "OCPP frames at the station's end: Authorize, AuthorizeResponse",
+    "csms": "the same at the CSMS's end, and what it decides: authorised, transaction, incident; stored, duplicate",
     "backend": "deliveries of signed records as the gateway sees them",
     "pool": "what the Plug & Charge pools were asked and answered",
     "operator": "mobility operator, manufacturer and roaming hub",
@@ -99,11 +116,11 @@ CHANNELS: Mapping[str, str] = {
 }
 
 
-def observed(event: TraceEvent) -> tuple[str, str, Mapping[str, Any]] | None:
-    """Channel, name and fields of an event; None when no channel shows it."""
+def observed(event: TraceEvent, names: Names) -> tuple[str, str, Mapping[str, Any]] | None:
+    """Channel, name and fields of an event; None when no channel shows it. names: of this run."""
     for row in ROWS:
         if event.kind.startswith(row.prefix) and event.source.endswith(row.source):
             fields = dict(event.data)
             fields.setdefault("direction", event.kind.rpartition(".")[2])
-            return row.channel, row.name(event), fields
+            return row.channel, row.name(names, event), fields
     return None

@@ -7,8 +7,7 @@ stand: with a defect, the device itself is wrong. Any fault of the catalogue can
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -22,39 +21,11 @@ from hil_rigs.fault_catalogue import catalogue
 from hil_rigs.fault_catalogue.breakable import Breakable
 from hil_rigs.fault_catalogue.entry import Undo
 from hil_rigs.scenario.format import Defect
+from hil_rigs.scenario.seed import Seed, Values, patched, replace
+from hil_rigs.scenario.session_defects import SESSION_DEFECTS
 from ports.backend import Ack, SignedRecord
 from ports.clock import TimeStatus
 from ports.errors import LocalError
-
-Values = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Seed:
-    """meaning: what is wrong with the device. plant: puts it in; returns what takes it out where the bench does not."""
-
-    meaning: str
-    plant: Callable[[Breakable, Values], Undo | None]
-
-
-class Impostor:
-    """Stands in for a part of the device: some of its attributes are others, the rest is the part's own."""
-
-    def __init__(self, part: object, **others: object) -> None:
-        object.__setattr__(self, "_part", part)
-        object.__setattr__(self, "_others", others)
-
-    def __getattr__(self, name: str) -> Any:
-        others = object.__getattribute__(self, "_others")
-        return others[name] if name in others else getattr(object.__getattribute__(self, "_part"), name)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        setattr(object.__getattribute__(self, "_part"), name, value)
-
-
-def replace(owner: object, attribute: str, **others: object) -> None:
-    """Put an impostor in the place of a part."""
-    setattr(owner, attribute, Impostor(getattr(owner, attribute), **others))
 
 
 def _without_page(bench: Breakable, values: Values) -> None:
@@ -152,22 +123,15 @@ def _slow_pilot(bench: Breakable, values: Values) -> None:
         replace(board, "machine", levels=levels)
 
 
-def _patched(owner: Any, name: str, value: object) -> Undo:
-    """Something that is made anew in every transaction is replaced where it is made."""
-    before = getattr(owner, name)
-    setattr(owner, name, value)
-    return lambda: setattr(owner, name, before)
-
-
 def _civil_time(_bench: Breakable, _values: Values) -> Undo:
     def stamp(_self: object, time: datetime, status: TimeStatus, _monotonic: float) -> record_time.Stamp:
         return record_time.Stamp(time, status)
 
-    return _patched(record_time.RecordTime, "stamp", stamp)
+    return patched(record_time.RecordTime, "stamp", stamp)
 
 
 def _wall_clock(_bench: Breakable, _values: Values) -> Undo:
-    return _patched(record_time, "_utc", lambda time: time.replace(tzinfo=UTC))
+    return patched(record_time, "_utc", lambda time: time.replace(tzinfo=UTC))
 
 
 def _gives_up_meter(bench: Breakable, _values: Values) -> None:
@@ -220,6 +184,7 @@ DEFECTS: Mapping[str, Seed] = {
     "journal.loses_page": Seed("the store loses a record", _without_page),
     "gateway.deaf_to_pilot": Seed("the gateway does not act on the pilot while it charges", _deaf_to_pilot),
     "meter.stuck_driver": Seed("the driver hands out its first reading again and again", _stuck_driver),
+    **SESSION_DEFECTS,
 }
 
 

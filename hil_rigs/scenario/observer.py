@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hil_rigs.scenario.channels import observed
+from hil_rigs.scenario.channels import Names, observed
 from hil_rigs.scenario.pattern import Observation, Pattern
 from ports.trace import TraceEvent
 
@@ -16,11 +16,12 @@ class Observer:
 
     def __init__(self) -> None:
         self.seen: list[Observation] = []
+        self._names = Names()
         self._waiting: list[tuple[Pattern, int, asyncio.Future[Observation]]] = []
 
     def __call__(self, event: TraceEvent) -> None:
         """See an event."""
-        projected = observed(event)
+        projected = observed(event, self._names)
         if projected is not None:
             channel, name, fields = projected
             self.add(event.at, channel, name, event.source, fields)

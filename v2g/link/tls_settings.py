@@ -58,7 +58,7 @@ class VehicleTls:
 
     trust_any: lab only: do not verify the station. require_staple: refuse a station that sends no OCSP response;
     one that comes is judged in any case, for the SECC certificate (OpenSSL carries none for sub-CAs).
-    named_roots: what trusted_ca_keys names; None names `roots`.
+    named_roots: what trusted_ca_keys names; None names `roots`. cipher, curve: lab only: what it offers with TLS 1.2.
     """
 
     roots: tuple[Path, ...]
@@ -68,6 +68,8 @@ class VehicleTls:
     tls13: bool = False
     named_roots: tuple[Path, ...] | None = None
     key_log: Path | None = None
+    cipher: str = CIPHER
+    curve: str = CURVE
 
 
 def read_certificates(path: Path) -> list[Certificate]:
@@ -164,7 +166,7 @@ def vehicle_context(
     take_staple: gets the station's OCSP response (b"" when it sent none), where the platform allows.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    _profile(context, tls13=settings.tls13)
+    _profile(context, tls13=settings.tls13, cipher=settings.cipher, curve=settings.curve)
     context.check_hostname = False  # a station is known by its chain, not by a name
     if settings.trust_any:
         context.verify_mode = ssl.CERT_NONE
@@ -185,11 +187,11 @@ def vehicle_context(
     return context
 
 
-def _profile(context: ssl.SSLContext, *, tls13: bool) -> None:
+def _profile(context: ssl.SSLContext, *, tls13: bool, cipher: str = CIPHER, curve: str = CURVE) -> None:
     version = ssl.TLSVersion.TLSv1_3 if tls13 else ssl.TLSVersion.TLSv1_2
     context.minimum_version = context.maximum_version = version
-    context.set_ciphers(CIPHER)
-    context.set_ecdh_curve(CURVE_TLS13 if tls13 else CURVE)
+    context.set_ciphers(cipher)
+    context.set_ecdh_curve(CURVE_TLS13 if tls13 else curve)
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
 
 
