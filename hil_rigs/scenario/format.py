@@ -10,6 +10,7 @@ from msgspec import Meta, Struct, field
 from hil_rigs.resources.field import RECORD_TEXT
 from hil_rigs.scenario.duration import Duration
 from hil_rigs.scenario.moment import MomentText, PatternText
+from hil_rigs.scenario.strategy import RigState
 
 Scalar = bool | int | float | str | None
 Connector = Annotated[str, Meta(description="id of a connector; empty = the only one")]
@@ -115,6 +116,15 @@ class Session(Step, tag="session", frozen=True):
     soc: Annotated[float, Meta(gt=0, le=100)] | None = None
 
 
+class Reach(Step, tag="reach", frozen=True):
+    """The rig is brought into a state, by whatever is needed for it: unplug, plug, card, wait."""
+
+    state: RigState
+    vehicle: Vehicle = ""
+    connector: Connector = ""
+    identification: str = "04A1B2C3D4E5F6"
+
+
 class Repeat(Step, tag="repeat", frozen=True):
     """Steps again and again, until something is seen or so many times."""
 
@@ -131,7 +141,7 @@ class Repeat(Step, tag="repeat", frozen=True):
             raise ValueError("within: a wait without a deadline may never end")
 
 
-SimpleStep = Plug | Unplug | Want | Card | Stop | Wait | Until | Inject | Undo | Offer | Restart | Session
+SimpleStep = Plug | Unplug | Want | Card | Stop | Wait | Until | Inject | Undo | Offer | Restart | Session | Reach
 AnyStep = SimpleStep | Repeat
 
 

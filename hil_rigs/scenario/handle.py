@@ -35,6 +35,7 @@ from hil_rigs.scenario import format as said
 from hil_rigs.scenario.judge import Judge, Judged, Verdict
 from hil_rigs.scenario.open_scenario import Stage, open_stage
 from hil_rigs.scenario.remains import Remains
+from hil_rigs.scenario.strategy import RigState
 from hil_rigs.virtual_clock import VirtualClock
 from hil_rigs.virtual_loop import VirtualLoop
 from ocmf.keys import decode_public_key
@@ -158,6 +159,10 @@ class RigHandle:
     def until(self, seen: str, within: str, *, since: str = "step") -> None:
         """Wait until something is seen."""
         self.do(said.Until(seen=seen, within=within, since=since))
+
+    def reach(self, state: str, **content: Any) -> None:
+        """Bring the rig into a state of `hil_rigs.scenario.strategy`: powered, plugged, authorised, charging."""
+        self.do(said.Reach(state=RigState(state), **content))
 
     def session(self, **content: Any) -> None:
         """A whole session: vehicle, connector, identification, and one of time, kwh, soc."""

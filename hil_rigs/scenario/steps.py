@@ -20,6 +20,7 @@ from hil_rigs.scenario.channels import CHANNELS
 from hil_rigs.scenario.duration import seconds
 from hil_rigs.scenario.observer import Observer
 from hil_rigs.scenario.pattern import parse_pattern
+from hil_rigs.scenario.strategy import route, state_of
 from hil_rigs.session_run import run_session
 from hil_rigs.wiring.v2g_link import lead_to
 from ocmf.terms import IdType
@@ -146,6 +147,21 @@ class Actor:
         if result.problem:
             raise StepError(result.problem)
 
+    async def reach(self, step: said.Reach) -> None:
+        vehicle, connector = self._vehicle(step.vehicle), self._connector(step.connector)
+        steps: dict[str, said.AnyStep] = {
+            "plug": said.Plug(vehicle=vehicle, connector=connector),
+            "card": said.Card(id=step.identification, connector=connector),
+            "unplug": said.Unplug(vehicle=vehicle),
+        }
+        for way in route(state_of(self._bench, vehicle, connector), step.state):
+            since = len(self.observer.seen)
+            if way.action:
+                await self.do(steps[way.action])
+            seen = way.seen.format(vehicle=vehicle, connector=connector)
+            if way.action or state_of(self._bench, vehicle, connector) is not step.state:
+                await self._seen(seen, seconds(way.within), since)
+
     async def repeat(self, step: said.Repeat) -> None:
         limit = None if step.within is None else seconds(step.within)
         until = None if step.until is None else parse_pattern(step.until, CHANNELS)
@@ -196,5 +212,6 @@ _DOING: Mapping[type, Callable[[Actor, Any], Awaitable[None]]] = {
     said.Offer: Actor.offer,
     said.Restart: Actor.restart,
     said.Session: Actor.session,
+    said.Reach: Actor.reach,
     said.Repeat: Actor.repeat,
 }
