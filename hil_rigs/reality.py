@@ -100,7 +100,7 @@ def _cpo_mqtt(cpo: CpoMqttResource, _rig: Rig) -> Reality:
 
 def _served(one: Served, _rig: Rig) -> Reality:
     if one.url == EMBEDDED:
-        return Reality(Where.VIRTUAL, "served by this run")
+        return Reality(Where.VIRTUAL, f"{'played' if isinstance(one, OemResource) else 'served'} by this run")
     return Reality(Where.EXTERNAL, f"the server at {one.url}")
 
 
