@@ -108,6 +108,7 @@ def run_virtual(
     seed: int = 0,
     zone: tzinfo | None = None,
     drift_ppm: float = 0.0,
+    loop_factory: Callable[[], VirtualLoop] = VirtualLoop,
 ) -> T:
     """Run a program in virtual time and return its result.
 
@@ -118,7 +119,7 @@ def run_virtual(
     state = random.getstate()
     random.seed(seed)
     try:
-        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
             loop = runner.get_loop()
             assert isinstance(loop, VirtualLoop)  # noqa: S101 - for the type checker
             clock = VirtualClock(loop, start, seed, zone, drift_ppm)

@@ -21,7 +21,11 @@ class DirectBus:
         return f"{self._meter.label} (direct)"
 
     async def transact(
-        self, device: int, request: Request, timing: Timing, call: Call | None = None  # noqa: ARG002 - as in Bus
+        self,
+        device: int,
+        request: Request,
+        timing: Timing,
+        call: Call | None = None,  # noqa: ARG002 - as in Bus
     ) -> tuple[int, ...]:
         """See `Bus`."""
         pdu = self._meter.answer(modbus_pdu.encode_request(request)) if device == self._meter.device else None

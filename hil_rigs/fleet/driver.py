@@ -10,13 +10,14 @@ from typing import Any
 from firmware_sim.vehicle.transitions import Phase
 from firmware_sim.vehicle.wish import Seconds
 from gateway.authorisation import RefusedError
-from gateway.transaction import State
+from gateway.transaction import ENDING, State
 from hil_rigs.fleet.plan import MARGIN_H, FleetPlan
 from hil_rigs.fleet.station import CONNECTOR, VEHICLE, Station
 from ports.clock import Clock
 from ports.errors import RigError
 
 HOUR_S = 3600.0
+EMPTY = 5.0  # per cent, before each session
 PATIENCE_S = 120.0  # for what happens at once on a station that works; a charging loop of a minute included
 
 
@@ -37,13 +38,15 @@ async def drive(plan: FleetPlan, station: Station, clock: Clock, random: Random)
             try:
                 await step
             except (RefusedError, RigError) as error:
-                problems.append(f"{station.name}, session {number}: {error}")
+                why = station.evcc.problem if station.evcc is not None else ""
+                problems.append(f"{station.name}, session {number}: {error}" + (f" ({why})" if why else ""))
     return problems
 
 
 async def _session(plan: FleetPlan, station: Station) -> None:
     vehicle, controller = station.plant.vehicles[VEHICLE], station.controller
     charge_s = plan.session_h * HOUR_S
+    vehicle.battery.set_soc(EMPTY)
     vehicle.want(Seconds(charge_s))
     if station.evcc is not None:
         station.evcc.forget()
@@ -54,14 +57,14 @@ async def _session(plan: FleetPlan, station: Station) -> None:
     if station.evcc is None:
         ended = vehicle.until(Phase.CONNECTED, Phase.UNPLUGGED)
         await _within(charge_s + PATIENCE_S, "the charge has ended", ended)
-        await controller.authorise(CONNECTOR, station.card)
     else:
         await _within(charge_s + PATIENCE_S, "the V2G session has ended", station.evcc.idle())
         if station.evcc.problem:
-            raise RigError(f"the V2G session failed: {station.evcc.problem}")
-    await _within(
-        PATIENCE_S, "the transaction has ended", controller.wait_for(CONNECTOR, State.PLUGGED, State.FAULTED)
-    )
+            raise RigError("the V2G session failed")
+    (status,) = controller.status()
+    if status.transaction_id and status.state not in ENDING:
+        await controller.authorise(CONNECTOR, station.card)
+    await _within(PATIENCE_S, "the transaction has ended", controller.wait_for(CONNECTOR, State.PLUGGED, State.FAULTED))
 
 
 async def _leave(station: Station) -> None:

@@ -14,6 +14,7 @@ from hil_rigs.typed_yaml import Problem, TypedYaml
 MAX_STATIONS = 10_000
 MAX_OCTETS = 1 << 16  # a larger file is no plan
 MARGIN_H = 0.25  # between two sessions: to plug, to end, to be free again
+LONGEST_H = 14.0  # of a session: its 200 kWh battery takes 16 A that long
 LATEST_LOOP_S = 59.0  # V2G_SECC_Sequence_Timeout is 60 s (ISO 15118-2 table 109)
 
 Share = Annotated[float, Meta(ge=0, le=0.5)]
@@ -52,15 +53,15 @@ class FleetPlan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         2026, 3, 29, tzinfo=UTC
     )
     sessions: Annotated[int, Meta(ge=1, le=1000, description="of each station, over all the hours")] = 2
-    session_h: Annotated[Hours, Meta(description="of each session")] = 4.0
+    session_h: Annotated[float, Meta(gt=0, le=LONGEST_H, description="of each session")] = 4.0
     reading_interval_s: Annotated[Seconds, Meta(description="between two signed readings")] = 900.0
     live_interval_s: Annotated[float, Meta(ge=0, description="between two readings that are only shown; 0: none")] = 0.0
     meters: Annotated[
         Literal["direct", "rtu"],
         Meta(description="direct: a request reaches the simulated meter at once; rtu: over a paced 9600 baud line"),
     ] = "direct"
-    heartbeat_s: Annotated[int, Meta(ge=10, le=86400, description="that the CSMS asks for")] = 900
-    ping_s: Annotated[Seconds, Meta(description="between WebSocket pings, at both ends")] = 900.0
+    heartbeat_s: Annotated[int, Meta(ge=10, le=86400, description="that the CSMS asks for")] = 3600
+    ping_s: Annotated[Seconds, Meta(description="between WebSocket pings, at both ends")] = 3600.0
     processes: Annotated[int, Meta(ge=0, le=64, description="0: one for each core")] = 0
     iso15118: Iso15118 = Iso15118()
     faults: Faults = Faults()

@@ -14,6 +14,7 @@ from gateway.journal_entry import Entry
 from hil_rigs.fleet.csms import FleetCsms, make_database
 from hil_rigs.fleet.driver import HOUR_S, drive
 from hil_rigs.fleet.event_hashes import EventHashes
+from hil_rigs.fleet.inline_loop import InlineLoop
 from hil_rigs.fleet.memory import resident_mib
 from hil_rigs.fleet.plan import FleetPlan
 from hil_rigs.fleet.station import Station, meter_of, name_of, open_station
@@ -57,7 +58,10 @@ def run_shard(
 ) -> ShardResult:
     """Run these stations in virtual time. Raises RigError when they cannot be brought up."""
     return run_virtual(
-        lambda clock: _Shard(plan, shard, numbers, folder, clock, say).run(), start=plan.start, seed=plan.seed
+        lambda clock: _Shard(plan, shard, numbers, folder, clock, say).run(),
+        start=plan.start,
+        seed=plan.seed,
+        loop_factory=InlineLoop,
     )
 
 

@@ -44,6 +44,7 @@ from v2g.session.evcc import EvccSettings
 CONNECTOR = "1"
 VEHICLE = "ev"
 MAX_A = 16.0
+BATTERY_WH = 180_000  # at 90 % efficiency the largest EAmount of ISO 15118-2, 200 kWh
 LOG_PAGES = 32  # a thousand logs of 16 MiB would fill the memory that they lie in
 _MODELS: dict[str, MeterModel] = {}
 
@@ -140,9 +141,7 @@ async def open_station(
 def _plant(plan: FleetPlan, name: str, clock: VirtualClock, tracer: Tracer) -> Circuit:
     plant = Circuit(clock, seed=plan.seed, tracer=tracer)
     plant.add_connector(CONNECTOR, ChargerSettings(max_a=MAX_A, phases=3))
-    # all of its sessions fit: a full battery would end them early
-    kwh = 20 + 12 * plan.sessions * plan.session_h
-    plant.add_vehicle(VEHICLE, VehicleSettings(capacity_wh=min(10_000_000, round(2000 * kwh)), soc=10, max_a=MAX_A))
+    plant.add_vehicle(VEHICLE, VehicleSettings(capacity_wh=BATTERY_WH, max_a=MAX_A))
     return plant
 
 
