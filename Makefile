@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 ONLY ?=
 WORKERS ?= auto
-RIG ?= rigs/first_session.yaml
+RIG ?= rigs/plug_and_charge.yaml
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check format bench soak fuzz compliance generate lock clean
@@ -20,7 +20,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml .ci/setup
 	@PYTHON=$(PYTHON) .ci/setup $(VENV)
 	@touch $@
 
-run: setup ## a whole charging session with nothing attached (RIG=file for another rig)
+run: setup ## Plug & Charge from plug to bill, with nothing attached (RIG=file for another rig)
 	@$(BIN)/plugbench run $(RIG) $(ARGS)
 
 test: setup ## the tests (ARGS="-k pilot" goes to pytest; WORKERS=0: one after the other)
