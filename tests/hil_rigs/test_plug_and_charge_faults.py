@@ -305,6 +305,7 @@ CSMS_CASES: Mapping[str, Case] = {
     "revoked": shows("gone"),
     "another operator's customer": shows("other"),
     "oversize": pools_do(HttpFault(INSTALLATION, change=_oversize)),
+    "wrong key": breaks(CONTRACT_FAULTS["another key"]),
     "duplicate": csms_does(CsmsFaultKind.DUPLICATE),
     "lost acknowledgement": csms_does(CsmsFaultKind.LOST_ACK),
     "acknowledgement after its repeat": csms_does(CsmsFaultKind.SLOW, 31.0),
@@ -324,6 +325,7 @@ def behind_csms(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
         ("revoked", "AuthorizationReq FAILED_CertificateRevoked"),
         ("another operator's customer", "AuthorizationReq FAILED"),
         ("oversize", "CertificateInstallationReq FAILED_NoCertificateAvailable"),
+        ("wrong key", "AuthorizationReq FAILED_SignatureError"),
     ],
 )
 def test_what_the_csms_refuses_never_charges(behind_csms: dict[str, Outcome], case: str, refused: str) -> None:
@@ -335,9 +337,11 @@ def test_what_the_csms_refuses_never_charges(behind_csms: dict[str, Outcome], ca
     assert good.result.problem == ""
 
 
-def test_a_wrong_signature_would_never_reach_the_csms(behind_csms: dict[str, Outcome]) -> None:
-    broken, _ = both(behind_csms, "revoked")
-    assert len(broken.calls("Authorize")) == 1
+def test_the_csms_is_asked_about_contracts_that_are_proven_only(behind_csms: dict[str, Outcome]) -> None:
+    proven, good = both(behind_csms, "revoked")
+    assert [len(one.calls("Authorize")) for one in (proven, good)] == [1, 1]
+    unproven, _ = both(behind_csms, "wrong key")
+    assert unproven.calls("Authorize") == []
 
 
 @pytest.mark.parametrize(
