@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from asn1crypto.x509 import Certificate  # type: ignore[import-untyped]
@@ -78,13 +79,21 @@ class ContractCheck:
     """Checks chains and hashes of chains."""
 
     def __init__(
-        self, roots: ContractRoots, revocation: RevocationCheck, desk: StatusDesk, rules: RevocationRules, clock: Clock
+        self,
+        roots: ContractRoots,
+        revocation: RevocationCheck,
+        desk: StatusDesk,
+        rules: RevocationRules,
+        clock: Clock,
+        deadline_s: float,
     ) -> None:
-        """revocation: for whole certificates; desk: asks responders about hashes."""
+        """revocation: for whole certificates; desk: asks responders about hashes. deadline_s: for each of the two."""
         self._roots = roots
-        self._trust = Trust(clock, revocation)
+        self._revocation = revocation
+        self._trust = Trust(clock, self._revoked_in_time)
         self._desk = desk
         self._rules = rules
+        self._deadline_s = deadline_s
 
     async def chain(self, emaid: str, pem: str) -> tuple[bytes, ...]:
         """DER of a contract's chain, leaf first, when it may be used. Raises ContractRefused."""
@@ -116,9 +125,25 @@ class ContractCheck:
         Raises ContractRefused.
         """
         known = [*await self._roots.issuers(), *map(load, chain)]
-        for one in asked:
-            status, why = await self._desk.status(one, known)
+        for status, why in await asyncio.gather(*(self._status_in_time(one, known) for one in asked)):
             if status is Status.REVOKED:
                 raise ContractRefused(ContractStatus.CERTIFICATE_REVOKED, why)
             if status is Status.UNKNOWN and self._rules.policy is Policy.HARD:
                 raise ContractRefused(ContractStatus.CERT_CHAIN_ERROR, f"status unknown: {why}")
+
+    async def _status_in_time(self, one: CertificateId, known: Sequence[Certificate]) -> tuple[Status, str]:
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return await self._desk.status(one, known)
+        except TimeoutError:
+            return Status.UNKNOWN, f"{one.responder}: no answer within {self._deadline_s:g} s"
+
+    async def _revoked_in_time(self, path: Sequence[Certificate], field: str, /) -> None:
+        """`RevocationCheck` that ends. Raises Refused."""
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                await self._revocation(path, field)
+        except TimeoutError:
+            if self._rules.policy is Policy.HARD:
+                text = f"no word of the OCSP responders within {self._deadline_s:g} s"
+                raise Refused(Refusal.STATUS_UNKNOWN, text, field=field) from None

@@ -74,6 +74,7 @@ class RunningCpo:
         for task in (self._delivery, *self.csms.tasks):
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        await self.outbox.close()
         await self._http.close()
 
 
@@ -117,7 +118,7 @@ async def serve_cpo(
     status = StatusDesk(http, settings.revocation, clock)
     revocation = AskedRevocation(RevocationChecker(http=http, rules=settings.revocation), clock)
     roots = ContractRoots(settings.contract_roots, contracts, clock)
-    check = ContractCheck(roots, revocation, status, settings.revocation, clock)
+    check = ContractCheck(roots, revocation, status, settings.revocation, clock, settings.ocsp_deadline_s)
     issuing = ({V2G: PoolEnroller(contracts)} if contracts else {}) | dict(enrollers or {})
     csms = Csms(
         settings=settings,

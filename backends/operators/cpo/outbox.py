@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
 
 from backends.operators.cpo import ledger
+from backends.operators.cpo.leases import Leases
 from backends.operators.cpo.schema import CHARGE_DETAILS, OUTBOX
 from backends.store.database import Database, StoreError
 from ports.charge_detail import ChargeDetail, ChargeDetailSink
@@ -41,7 +43,10 @@ class Parcel:
 
 
 class Outbox:
-    """Delivers until cancelled. A taker gets them in their order; one that is away holds up nobody else."""
+    """Delivers until cancelled. A taker gets them in their order; one that is away holds up nobody else.
+
+    Of several processes on one database one delivers to a taker, the others look again from time to time.
+    """
 
     def __init__(
         self,
@@ -53,7 +58,7 @@ class Outbox:
         name: str,
         tracer: Tracer,
     ) -> None:
-        """random: of the pauses."""
+        """random: of the pauses, and of what tells this process from others."""
         self._database = database
         self._sinks = sinks
         self._clock = clock
@@ -61,6 +66,7 @@ class Outbox:
         self._name = name
         self._tracer = tracer
         self._woken = asyncio.Event()
+        self._leases = Leases(database, clock, str(UUID(int=random.getrandbits(128), version=4)))
 
     def wake(self) -> None:
         """Something may be due."""
@@ -73,10 +79,15 @@ class Outbox:
             try:
                 await self.deliver_due()
                 pause = await self._pause_s()
-            except StoreError:
-                LOG.exception("charge details wait for the database")
+            except Exception:  # the database is away, or something in it cannot be read: later, not never
+                LOG.exception("charge details wait")
                 pause = LOOK_AGAIN_S
             await self._wait(pause)
+
+    async def close(self) -> None:
+        """Let another process deliver; `run` has ended. A database that is away changes nothing."""
+        with contextlib.suppress(StoreError):
+            await self._leases.release()
 
     async def deliver_due(self) -> None:
         """Hand over everything that is due now. Raises StoreError."""
@@ -84,35 +95,43 @@ class Outbox:
 
     async def _deliver(self, name: str, sink: ChargeDetailSink) -> None:
         while True:
-            parcels = await self._database.read(functools.partial(_due, sink=name, now=self._now()))
+            due = functools.partial(_due, sink=name, now=self._now())
+            parcels = await self._database.read(due)
+            if not parcels or not await self._leases.hold(name):
+                return
+            parcels = await self._database.read(due)  # the process that had the lease may have delivered them
             for parcel in parcels:
-                if not await self._hand_over(sink, parcel):
+                if not await self._leases.hold(name) or not await self._hand_over(sink, parcel):
                     return
             if len(parcels) < BATCH:
                 return
 
     async def _hand_over(self, sink: ChargeDetailSink, parcel: Parcel) -> bool:
         """Whether the taker can be asked for the next one."""
-        why, state, pause = "", DELIVERED, 0.0
+        why, state, pause, incident = "", DELIVERED, 0.0, ""
         try:
             await sink.push(parcel.detail)
         except RigError as error:
             why, state = str(error), WAITING
-            pause = min(FIRST_PAUSE_S * 2.0**parcel.attempts, LONGEST_PAUSE_S)
-            pause *= 1 + JITTER * self._random.random()
         except PlugbenchError as error:  # refused, or it does not fit the taker's protocol: no repeat makes it better
-            why, state = str(error), REFUSED
+            why, state, incident = str(error), REFUSED, "charge detail refused"
+        except (
+            Exception
+        ) as error:  # our own mistake in a sink: the others go on, and so does this one when it is mended
+            LOG.exception("charge detail %s for %s", parcel.detail.id, parcel.sink)
+            why, state, incident = f"{type(error).__name__}: {error}", WAITING, "charge detail stuck"
+        if state == WAITING:
+            pause = min(FIRST_PAUSE_S * 2.0 ** min(parcel.attempts, 20), LONGEST_PAUSE_S)
+            pause *= 1 + JITTER * self._random.random()
         due, at = self._now() + round(pause), self._clock.now().isoformat()
 
         def settle(connection: sa.Connection) -> None:
             values = {"state": state, "attempts": parcel.attempts + 1, "due": due, "why": why[:2000]}
             connection.execute(OUTBOX.update().where(OUTBOX.c.seq == parcel.seq).values(values))
-            if state == REFUSED:
+            if incident:
                 detail = parcel.detail
                 text = f"{parcel.sink} does not take {detail.id}: {why}"[:2000]
-                ledger.raise_incident(
-                    connection, detail.station, detail.transaction_id, "charge detail refused", text, at
-                )
+                ledger.raise_incident(connection, detail.station, detail.transaction_id, incident, text, at)
 
         await self._database.write(settle)
         data = {"detail": parcel.detail.id, "sink": parcel.sink, "state": state, "attempt": parcel.attempts + 1}

@@ -145,3 +145,24 @@ OUTBOX = sa.Table(
     sa.UniqueConstraint("detail_id", "sink", name="uq_csms_outbox_detail_id"),
     sa.Index("ix_csms_outbox_due", "state", "due"),
 )
+
+LEASES = sa.Table(
+    "csms_leases",  # which of several processes delivers to a taker
+    METADATA,
+    sa.Column("sink", sa.String(48), primary_key=True),
+    sa.Column("holder", sa.String(36), nullable=False),
+    sa.Column("until", sa.BigInteger, nullable=False),  # UTC seconds since 1970
+)
+
+ROAMING_SESSIONS = sa.Table(
+    "csms_roaming_sessions",  # whose customer charges: what a mobility operator may see and stop
+    METADATA,
+    sa.Column("seq", ROW_ID, sa.Identity(), primary_key=True),
+    sa.Column("station", sa.String(48), nullable=False),
+    sa.Column("transaction_id", sa.String(48), nullable=False),  # "" for a remote start that has not begun
+    sa.Column("remote_start_id", sa.BigInteger),  # OCPP 1.6 has none
+    sa.Column("partner", sa.String(8), nullable=False),  # party id, "DEPLB"
+    sa.Column("token", sa.JSON, nullable=False),  # OCPI CdrToken
+    sa.Column("at", sa.BigInteger, nullable=False),  # UTC seconds since 1970
+    sa.Index("ix_csms_roaming_sessions_transaction", "station", "transaction_id"),
+)

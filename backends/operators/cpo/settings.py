@@ -68,6 +68,8 @@ class CpoSettings:
 
     heartbeat_s, call_timeout_s: of stations, and how long their answers may take. ping_s: between WebSocket pings,
     which find stations that are gone. contract_deadline_s: for the pools; a vehicle waits 5 s (ISO 15118-2 V2G2-443).
+    ocsp_deadline_s: for all responders of a contract's chain, and again for its hashes; what has not been said by then
+    is unknown. A station has 4.5 s for its answer, the mobility operator is asked in what is left of them.
     contract_roots: DER of the roots below which contracts are trusted, in addition to those of the pools. revocation:
     what to make of certificates' status; answers are kept for a minute. networks: that OCSP responders may be in
     although they are not public. api_token: bearer token of the operator's API; "" = it is not served.
@@ -81,6 +83,7 @@ class CpoSettings:
     call_timeout_s: float = 30.0
     ping_s: float = 60.0
     contract_deadline_s: float = 4.0
+    ocsp_deadline_s: float = 1.5
     contract_roots: Sequence[bytes] = field(default=(), repr=False)
     revocation: RevocationRules = field(default_factory=lambda: RevocationRules(max_age_s=60.0))
     networks: Sequence[Network] = ()

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
 from asn1crypto import pem  # type: ignore[import-untyped]
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
+from backends.operators.cpo.certificate_status import CertificateId
+from backends.operators.cpo.contract_check import ContractCheck, ContractRefused, ContractRoots
 from backends.operators.cpo.settings import CpoSettings
-from backends.pki.revocation import Policy, RevocationRules
-from hil_rigs.virtual_clock import VirtualClock
+from backends.pki.revocation import Policy, RevocationRules, Status
+from hil_rigs.virtual_clock import VirtualClock, run_virtual
+from ports.authorisation import ContractStatus
 from tests.backends.chains import FROM, NOW, TO, Authority, key, tree
-from tests.backends.operators.cpo.parts import ACCOUNT, Wire, accepting, running_cpo, station, virtual
+from tests.backends.operators.cpo.parts import ACCOUNT, START, Wire, accepting, running_cpo, station, virtual
 
 EMAID = "DEPLBC00000042"
 TREE, OTHER = tree("MO"), tree("Other")
@@ -90,3 +95,36 @@ async def test_a_status_that_nobody_knows(tmp_path: Path, clock: VirtualClock) -
             assert await status(wire, contract(), TREE.sub_2, TREE.sub_1) == "CertChainError"
     assert word.asked == []
     assert "names no OCSP responder" in cpo.traced("csms.authorised")[0]["detail"]
+
+
+class Silent:
+    """Responders that do not answer."""
+
+    async def status(self, _one: CertificateId, _known: object) -> tuple[Status, str]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def __call__(self, _path: object, _field: str, /) -> None:
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("policy", Policy)
+def test_silent_responders_leave_the_station_time_for_its_answer(policy: Policy) -> None:
+    async def check(clock: VirtualClock) -> None:
+        roots = ContractRoots([TREE.root.der], None, clock)
+        rules = RevocationRules(policy=policy)
+        one = ContractCheck(roots, Silent(), Silent(), rules, clock, 1.5)  # type: ignore[arg-type]
+        asked = [CertificateId("sha256", b"", b"", serial, "http://ocsp.example") for serial in range(4)]
+        chain = "".join(pem.armor("CERTIFICATE", made.der).decode() for made in (contract(), TREE.sub_2, TREE.sub_1))
+        began = clock.monotonic()
+        refused = []
+        for work in (one.chain(EMAID, chain), one.hashes(asked)):
+            try:
+                await work
+            except ContractRefused as error:
+                refused.append(error)
+        assert clock.monotonic() - began == pytest.approx(3.0)
+        assert [one.status for one in refused] == [ContractStatus.CERT_CHAIN_ERROR] * (2 * (policy is Policy.HARD))
+        assert all("within 1.5 s" in str(one) for one in refused)
+
+    run_virtual(check, start=START)

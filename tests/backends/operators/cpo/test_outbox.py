@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import pytest
 
-from backends.operators.cpo.outbox import detail_of
+from backends.operators.cpo.leases import LEASE_S, Leases
+from backends.operators.cpo.outbox import LOOK_AGAIN_S, detail_of
 from backends.operators.cpo.schema import CHARGE_DETAILS, INCIDENTS, OUTBOX
 from hil_rigs.virtual_clock import VirtualClock
 from ports.errors import LocalError, PeerError, RigError
@@ -66,3 +68,54 @@ async def test_what_was_not_delivered_is_after_a_restart(tmp_path: Path, clock: 
     async with running_cpo(tmp_path, clock, url=url, taker=taker):
         await clock.sleep(10)
     assert taker.taken == [made]
+
+
+@virtual
+async def test_a_mistake_in_one_sink_ends_nothing(
+    tmp_path: Path, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken, here = Taker(failures=[ZeroDivisionError("by nought")] * 3), Taker()  # type: ignore[list-item]
+    async with running_cpo(tmp_path, clock, sinks={"broken": broken, "here": here}) as cpo, station(cpo.running) as one:
+        await charge(cpo, one, RecordMaker())
+        await clock.sleep(1)
+        assert len(here.taken) == 1
+        await charge(cpo, one, RecordMaker(gateway="GW2"), "t2")
+        await clock.sleep(60)
+        assert [taker.taken for taker in (broken, here)] == [here.taken] * 2
+        assert len(here.taken) == 2
+        (incident,) = await cpo.rows(INCIDENTS)
+        assert (incident["kind"], incident["transaction_id"]) == ("charge detail stuck", "t1")
+        assert incident["detail"].endswith("ZeroDivisionError: by nought")
+    assert len(caplog.records) == 3
+
+
+@virtual
+async def test_of_two_processes_on_one_database_one_delivers(tmp_path: Path, clock: VirtualClock) -> None:
+    url, first, second = fresh_url(tmp_path), Taker(), Taker()
+    async with running_cpo(tmp_path, clock, url=url, taker=second, random=Random(2)) as other:
+        async with running_cpo(tmp_path, clock, url=url, taker=first) as cpo, station(cpo.running) as wire:
+            await charge(cpo, wire, RecordMaker())
+            await clock.sleep(1)
+            async with station(other.running) as there:
+                await charge(other, there, RecordMaker(gateway="GW2"), "t2")
+            await clock.sleep(LOOK_AGAIN_S)  # the first one has the lease, and takes what came in at the other
+            assert [one.transaction_id for one in first.taken] == ["t1", "t2"]
+            assert second.taken == []
+        async with station(other.running) as there:  # it has closed: at once
+            await charge(other, there, RecordMaker(gateway="GW3"), "t3")
+        await clock.sleep(1)
+        assert [one.transaction_id for one in second.taken] == ["t3"]
+
+
+@virtual
+async def test_a_process_that_died_is_replaced(tmp_path: Path, clock: VirtualClock) -> None:
+    url, taker = fresh_url(tmp_path), Taker()
+    async with running_cpo(tmp_path, clock, url=url, taker=taker) as cpo, station(cpo.running) as wire:
+        dead = Leases(cpo.database, clock, "of a process that was killed")
+        assert await dead.hold("mo")
+        await charge(cpo, wire, RecordMaker())
+        await clock.sleep(LEASE_S / 2)
+        assert taker.taken == []
+        await clock.sleep(LEASE_S)
+        assert [one.transaction_id for one in taker.taken] == ["t1"]
+        assert not await dead.hold("mo")
