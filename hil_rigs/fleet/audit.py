@@ -116,11 +116,8 @@ def _count_effects(found: Audit, connection: sa.Connection, begun: int) -> None:
         found.problems += [f"{row[0]}: {what} that stand twice: {row[1]}" for row in rows]
     delivered = connection.execute(sa.select(sa.func.sum(MESSAGES.c.deliveries), sa.func.count())).one()
     found.repeated = int(delivered[0] or 0) - int(delivered[1])
-    states = dict(
-        connection.execute(sa.select(TRANSACTIONS.c.state, sa.func.count()).group_by(TRANSACTIONS.c.state))
-        .tuples()
-        .all()
-    )
+    by_state = sa.select(TRANSACTIONS.c.state, sa.func.count()).group_by(TRANSACTIONS.c.state)
+    states: dict[str, int] = {row[0]: row[1] for row in connection.execute(by_state)}
     found.transactions, found.billed = sum(states.values()), states.get(BILLED, 0)
     if found.transactions != begun:
         found.problems.append(f"the CPO has {found.transactions} transactions, the stations began {begun}")

@@ -69,7 +69,7 @@ def make_database(folder: Path, clock: VirtualClock) -> Database:
 
 
 class FleetCsms:
-    """The end of OCPP in one process. Everything that it knows is in the database, so `stop` and `start` is a restart."""
+    """The end of OCPP in one process. All that it knows is in the database: `stop` and `start` are a restart."""
 
     def __init__(self, plan: FleetPlan, database: Database, clock: VirtualClock, tracer: Tracer) -> None:
         self.faults = DrawnFaults(plan.faults, clock)

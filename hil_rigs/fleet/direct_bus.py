@@ -24,8 +24,8 @@ class DirectBus:
         self,
         device: int,
         request: Request,
-        timing: Timing,
-        call: Call | None = None,  # noqa: ARG002 - as in Bus
+        _timing: Timing,
+        _call: Call | None = None,
     ) -> tuple[int, ...]:
         """See `Bus`."""
         pdu = self._meter.answer(modbus_pdu.encode_request(request)) if device == self._meter.device else None

@@ -96,6 +96,8 @@ def proof_of_scale(stations: int = 1000, hours: float = 24.0) -> FleetPlan:
 
     Fewer hours than a day: shorter sessions and a shorter outage in the same proportions. Raises ValueError.
     """
+    if stations < 1 or hours <= 0:
+        raise ValueError(f"{stations} stations for {hours:g} h: expected at least one, for some time")
     part = min(hours, 24.0) / 24.0
     return FleetPlan(
         stations=stations,

@@ -137,7 +137,7 @@ def _run_all(
             theirs.close()
             ends[ours] = shard
             processes.append(process)
-        return _listen(ends, say)
+        return listen(ends, say)
     finally:
         for process in processes:
             process.join(timeout=10)
@@ -146,7 +146,8 @@ def _run_all(
                 process.join()
 
 
-def _listen(ends: dict[Connection, int], say: Callable[[list[Hour]], None]) -> list[ShardResult]:
+def listen(ends: dict[Connection, int], say: Callable[[list[Hour]], None]) -> list[ShardResult]:
+    """Results of the processes at these ends, in their order. Raises RigError when one fails."""
     results: dict[int, ShardResult] = {}
     hours: dict[int, list[Hour]] = {}
     count = len(ends)

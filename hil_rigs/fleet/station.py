@@ -97,7 +97,7 @@ async def open_station(
     name, digital = name_of(number), number < plan.iso15118.stations
     own = folder / name
     own.mkdir(mode=0o700)
-    plant = _plant(plan, name, clock, tracer)
+    plant = _plant(plan, clock, tracer)
     plant.start()
     simulated = SimulatedMeter(_model(), plant.point(CONNECTOR), serial=meter_of(number), label=f"{name} meter")
     bus = _bus(plan, simulated, clock, tracer)
@@ -138,7 +138,7 @@ async def open_station(
     return station, identity.public_key.hex()
 
 
-def _plant(plan: FleetPlan, name: str, clock: VirtualClock, tracer: Tracer) -> Circuit:
+def _plant(plan: FleetPlan, clock: VirtualClock, tracer: Tracer) -> Circuit:
     plant = Circuit(clock, seed=plan.seed, tracer=tracer)
     plant.add_connector(CONNECTOR, ChargerSettings(max_a=MAX_A, phases=3))
     plant.add_vehicle(VEHICLE, VehicleSettings(capacity_wh=BATTERY_WH, max_a=MAX_A))
