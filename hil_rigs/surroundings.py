@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 from serial.tools import list_ports
 
+from hil_rigs.plug_and_charge_checks import AUTO
 from hil_rigs.resources import (
     CpoMqttResource,
     CpoRestResource,
@@ -22,10 +24,12 @@ from hil_rigs.resources import (
     PoolsResource,
     SerialReaderResource,
     SerialResource,
+    VehicleResource,
 )
+from hil_rigs.resources.secc import SeccSettings
 from hil_rigs.rig_checks import Finding
 from hil_rigs.rig_file import RigFile
-from hil_rigs.typed_yaml import Problem
+from hil_rigs.typed_yaml import Place, Problem
 
 SOFTHSM_LIBRARIES = (  # Debian, Fedora, Homebrew
     "/usr/lib/softhsm/libsofthsm2.so",
@@ -153,6 +157,26 @@ def _pools(name: str, one: PoolsResource | MoResource | OemResource) -> Iterator
     yield from _secret(name, "secret", one.secret_file, None)
 
 
+def _interface(place: Place, name: str | None) -> Iterator[Finding]:
+    known = {each for _, each in socket.if_nameindex()}
+    if name is not None and name not in known:
+        yield place, f"there is no network interface {name}; there are: {', '.join(sorted(known))}"
+
+
+def _vehicle(name: str, vehicle: VehicleResource) -> Iterator[Finding]:
+    if vehicle.netns is None:  # what is in another namespace is seen when the run begins
+        yield from _interface(("resources", name, "interface"), vehicle.interface)
+    if vehicle.pki not in (None, AUTO) and not Path(vehicle.pki or "").is_dir():
+        yield ("resources", name, "pki"), f"no folder {vehicle.pki}"
+
+
+def _secc(number: int, secc: SeccSettings) -> Iterator[Finding]:
+    place = ("gateway", "connectors", number, "secc")
+    yield from _interface((*place, "interface"), secc.interface)
+    if secc.pki not in (None, AUTO) and not Path(secc.pki or "").is_dir():
+        yield (*place, "pki"), f"no folder {secc.pki}"
+
+
 def surroundings(rig_file: RigFile) -> list[Problem]:
     """What this machine lacks for the rig, each with the line that asks for it; it cannot run until they are met."""
     findings: list[Finding] = []
@@ -170,6 +194,8 @@ def surroundings(rig_file: RigFile) -> list[Problem]:
                 findings += [*_broker(name, found), *_trust(name, found)]
             case CpoRestResource():
                 findings += [*_secret(name, "bearer", found.bearer_file, found.bearer_env), *_trust(name, found)]
+            case VehicleResource():
+                findings += _vehicle(name, found)
             case CsmsResource():
                 findings += _csms(name, found)
             case PoolsResource() | MoResource() | OemResource():
@@ -178,6 +204,9 @@ def surroundings(rig_file: RigFile) -> list[Problem]:
                 findings += _trust(name, found)
             case _:
                 pass
+    for number, connector in enumerate(rig_file.rig.gateway.connectors):
+        if connector.secc is not None:
+            findings += _secc(number, connector.secc)
     journal = rig_file.rig.gateway.journal
     if journal != "auto" and not Path(journal).parent.is_dir():
         findings.append((("gateway", "journal"), f"no folder {Path(journal).parent}"))

@@ -8,6 +8,7 @@ import pytest
 
 from hil_rigs.reality import describe
 from hil_rigs.rig_file import RigFileError, load_rig
+from hil_rigs.surroundings import surroundings
 
 GOOD = """\
 rig: bench
@@ -175,3 +176,27 @@ def test_a_real_one_is_external(tmp_path: Path) -> None:
     rig = load_rig(written(tmp_path, real)).rig
     (line,) = [line for line in describe(rig) if line.name == "csms"]
     assert (line.where, line.why) == ("external", "the server at wss://c/ocpp")
+
+
+def test_what_the_machine_lacks_for_real_parts_is_said_at_once(tmp_path: Path) -> None:
+    changes = (
+        REAL_POOLS,
+        ("{kind: operator.mo, pools: pools}", "{kind: operator.mo, pools: pools, client_id: c, secret_file: s}"),
+        ("{kind: operator.oem, pools: pools}", "{kind: operator.oem, pools: pools, client_id: c, secret_file: s}"),
+        ("pki: auto, contract: none", f"pki: {tmp_path}/nowhere, contract: none, interface: none0"),
+        ("pki: auto}\n  authorisers", "pki: auto, interface: none1}\n  authorisers"),
+    )
+    found = [str(one).partition(": ")[2] for one in surroundings(load_rig(written(tmp_path, *changes)))]
+    assert [one.partition(": ")[0] for one in found] == [
+        "resources.ev.interface",
+        "resources.ev.pki",
+        "resources.pools.secret_file",
+        "resources.mo.secret_file",
+        "resources.oem.secret_file",
+        "gateway.connectors[0].secc.interface",
+    ]
+    assert "there is no network interface none0; there are: " in found[0]
+    (tmp_path / "s").write_text("secret")
+    (tmp_path / "s").chmod(0o644)
+    found = [one.message for one in surroundings(load_rig(written(tmp_path, *changes)))]
+    assert found.count("the file that it names can be read by others: chmod 600") == 3

@@ -115,7 +115,7 @@ def test_an_interface_that_is_not_there_is_said(tmp_path: Path) -> None:
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100, check=False
     )
     assert done.returncode == 2
-    assert "there is no network interface 'st0'" in done.stderr
+    assert "there is no network interface st0" in done.stderr
 
 
 def test_a_namespace_that_is_not_there_is_said() -> None:
