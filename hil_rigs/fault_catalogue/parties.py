@@ -169,6 +169,13 @@ def _setup(change: Callable[[Communication, Injection], dict[str, Any]]) -> Call
     return inject
 
 
+def _shows_anything(vehicle: Communication, _injection: Injection) -> dict[str, Any]:
+    contracts = vehicle.setup.store.contracts
+    if not contracts:
+        raise RigError("this vehicle has no contract")
+    return {"contract": contracts[0].credentials}
+
+
 def _without_tls(_vehicle: Communication, _injection: Injection) -> dict[str, Any]:
     return {"tls_wish": TlsWish.OFF, "tls": None}
 
@@ -254,6 +261,12 @@ ENTRIES = (
     _delivery_entry("repeated", "an identical record arrives twice: taken once", _repeated),
     _delivery_entry(
         "contradicted", "the same page comes with another value, well signed: both kept, an incident", _contradicted
+    ),
+    _vehicle_entry(
+        "shows_any_contract",
+        "it shows its contract whatever the time: the station has to look",
+        "it shows valid ones",
+        _setup(_shows_anything),
     ),
     _vehicle_entry("forgets_contract", "it has only its provisioning certificate", "none", _forgets),
     _vehicle_entry(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -151,6 +153,18 @@ def _tampered(remains: Remains, _values: Values) -> list[str]:
     return wrong
 
 
+def _values(remains: Remains, values: Values) -> list[str]:
+    """Signed values of one page that an embedded CSMS has kept, good or not."""
+    page, wanted = str(values.get("page", "")), values.get("count", 1)
+    file = remains.folder / f"{values.get('csms', 'csms')}.db"
+    if not file.is_file():
+        raise LocalError(f"csms.values: there is no {file.name}: the rig has no embedded CSMS of this name")
+    with closing(sqlite3.connect(file)) as database:
+        query = "SELECT count(*) FROM csms_signed_values WHERE page = ?"
+        (found,) = database.execute(query, (page,)).fetchone()
+    return [] if found == wanted else [f"{found} values of page {page}"]
+
+
 def records_of(remains: Remains, transaction: int) -> list[SignedRecord]:
     """The records of the n-th transaction, from 1."""
     return list(remains.transactions().values())[transaction - 1]
@@ -174,6 +188,12 @@ CHECKS: Mapping[str, Check] = {
     "store.times": Check("store", "times are in order, and durations are those of the boot-time clock", _times, {}),
     "wire.power.energy": Check(
         "wire.power", "the plant's energy equals the record's", _energy, {"tolerance_wh": "Wh, 10 when not given"}
+    ),
+    "csms.values": Check(
+        "csms",
+        "so many values of a page are kept by the CSMS",
+        _values,
+        {"page": "T6", "count": "how many, 1 when not given", "csms": "its name, csms when not given"},
     ),
     "verifier.plugbench": Check("verifier", "our verifier's verdict on each transaction", _ours, _VERDICT),
     **{

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from backends.operators.cpo import billing
@@ -19,8 +21,10 @@ from hil_rigs.http_faults import HttpFault
 from hil_rigs.scenario.seed import Seed, Values, patched
 from ocmf.payload import User
 from ocmf.terms import Level
-from v2g import sdp
-from v2g.link import sdp_server
+from v2g import sdp, v2gtp
+from v2g.certificates import load, public_key
+from v2g.link import sdp_server, vehicle
+from v2g.link.tls_settings import StationContexts, VehicleTls
 from v2g.session import iso2_station_payment as payment
 from v2g.session.contract import Contract, read_contract
 from v2g.session.iso2_station_opening import Iso2Opening
@@ -83,6 +87,15 @@ def _is_patient(_bench: Breakable, _values: Values) -> Undo:
     return patched(service, "Secc", Patient)
 
 
+def _any_header(_bench: Breakable, _values: Values) -> Undo:
+    """Its version is not looked at."""
+
+    def lenient(octets: bytes, _limit: int = 0) -> v2gtp.Header:
+        return v2gtp.Header(int.from_bytes(octets[2:4], "big"), int.from_bytes(octets[4:8], "big"))
+
+    return patched(v2gtp, "parse_header", lenient)
+
+
 def _vague(_bench: Breakable, _values: Values) -> Undo:
     plain = Secc._refuse  # noqa: SLF001
 
@@ -95,6 +108,15 @@ def _vague(_bench: Breakable, _values: Values) -> Undo:
 def _accepts_expired(_bench: Breakable, _values: Values) -> Undo:
     def lenient(chain: Any, emaid: str, roots: Any, profile: Any, _at: Any, *others: Any) -> Contract:
         return read_contract(chain, emaid, roots, profile, None, *others)
+
+    return patched(payment, "read_contract", lenient)
+
+
+def _accepts_any_contract(_bench: Breakable, _values: Values) -> Undo:
+    def lenient(chain: Any, emaid: str, *_others: Any) -> Contract:
+        sub_cas = chain.SubCertificates.Certificate if chain.SubCertificates else ()
+        leaf = load(chain.Certificate)
+        return Contract(emaid, (chain.Certificate, *sub_cas), public_key(leaf), leaf.not_valid_after)
 
     return patched(payment, "read_contract", lenient)
 
@@ -131,7 +153,33 @@ def _plain_contracts(_bench: Breakable, _values: Values) -> Undo:
 
 
 def _denies_tls(_bench: Breakable, _values: Values) -> Undo:
-    return patched(sdp_server, "security_offered", lambda *_arguments: sdp.Security.NONE)
+    def denies(_policy: Any, _asked: int, ports: dict[sdp.Security, int]) -> sdp.Security:
+        ports.setdefault(sdp.Security.NONE, ports[sdp.Security.TLS])
+        return sdp.Security.NONE
+
+    return patched(sdp_server, "security_offered", denies)
+
+
+def _any_tls(bench: Breakable, _values: Values) -> None:
+    for secc in bench.bench.controller.seccs.values():
+        contexts = secc.station and secc.station._contexts  # noqa: SLF001
+        for chain in contexts._chains if contexts else ():  # noqa: SLF001
+            for context in chain._contexts.values():  # noqa: SLF001
+                context.maximum_version = ssl.TLSVersion.TLSv1_3
+                context.set_ciphers("DEFAULT")
+
+
+def _shows_expired(_bench: Breakable, _values: Values) -> Undo:
+    return patched(StationContexts, "problem", lambda *_arguments: "")
+
+
+def _trusts_anybody(_bench: Breakable, _values: Values) -> Undo:
+    plain = vehicle.vehicle_context
+
+    def trusting(settings: VehicleTls, **more: Any) -> ssl.SSLContext:
+        return plain(replace(settings, trust_any=True), **more)
+
+    return patched(vehicle, "vehicle_context", trusting)
 
 
 def _no_receipts(_bench: Breakable, _values: Values) -> Undo:
@@ -177,10 +225,15 @@ SESSION_DEFECTS: Mapping[str, Seed] = {
     "secc.ignores_session_id": Seed("any session id will do", _ignores_session_id),
     "secc.ignores_order": Seed("any message is taken at any time", _ignores_order),
     "secc.waits_for_ever": Seed("a silent vehicle keeps its session", _is_patient),
+    "secc.takes_any_header": Seed("the version of a V2GTP header is not looked at, nor its length", _any_header),
     "secc.is_vague": Seed("every refusal is FAILED", _vague),
     "secc.accepts_expired": Seed("the validity of contracts is not looked at", _accepts_expired),
+    "secc.accepts_any_contract": Seed("neither chain nor name of a contract are looked at", _accepts_any_contract),
     "secc.offers_contract_without_tls": Seed("contracts are offered over plain TCP", _plain_contracts),
     "secc.denies_tls": Seed("SDP says that there is no TLS", _denies_tls),
+    "secc.takes_any_tls": Seed("TLS with whatever OpenSSL can do", _any_tls),
+    "secc.shows_expired": Seed("the station does not look at its own certificate's end", _shows_expired),
+    "evcc.trusts_anybody": Seed("the vehicle verifies no station", _trusts_anybody),
     "secc.wants_no_receipts": Seed("the vehicle is never asked to sign a reading", _no_receipts),
     "secc.forgets_pause": Seed("a session that sleeps is forgotten", _forgets_pause),
     "gateway.deaf_to_wake_up": Seed("toggles of the pilot wake nobody", _deaf_to_wake_up),
