@@ -50,9 +50,27 @@ def _abort(connection: Any) -> None:
         connection._transport.abort()
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("side", ["station", "vehicle"])
-@pytest.mark.parametrize(("dc", "protocol"), [(False, "iso2"), (True, "iso2"), (True, "din")], ids=["AC", "DC", "DIN"])
+ALL = [
+    (dc, protocol, side, after)
+    for dc, protocol in ((False, "iso2"), (True, "iso2"), (True, "din"))
+    for side in ("station", "vehicle")
+    for after in (False, True)
+]
+SLICE = {  # DC sessions have four times as many boundaries
+    (False, "iso2", "station", False),
+    (False, "iso2", "vehicle", True),
+    (True, "din", "station", True),
+}
+
+
+@pytest.mark.parametrize(
+    ("dc", "protocol", "side", "after"),
+    [pytest.param(*row, marks=() if row in SLICE else pytest.mark.soak) for row in ALL],
+    ids=[
+        f"{protocol} {'DC' if dc else 'AC'} {side} {'after' if after else 'before'}"
+        for dc, protocol, side, after in ALL
+    ],
+)
 def test_every_boundary(dc: bool, protocol: str, side: str, after: bool) -> None:
     killers: list[Any] = []  # of the session that begins next
 
