@@ -206,3 +206,12 @@ def test_the_search_finds_a_secret_that_is_there(ran: Ran, tmp_path: Path) -> No
     hidden = secrets(ran.private)
     (tmp_path / "leak.json").write_bytes(b'{"key":"' + hidden["certs/provisioning.key as hex"] + b'"}')
     assert any(value in octets for _, octets in _contents(tmp_path) for value in hidden.values())
+
+
+@pytest.mark.soak
+def test_in_real_time_as_make_run_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(RIG), "--out", str(tmp_path / "run")]) == 0
+    shown = capsys.readouterr().out
+    assert "T1: valid, 0.07 kWh" in shown
+    assert "bill by mo: 0.07 kWh" in shown
+    assert tell(tmp_path / "run").is_sound
