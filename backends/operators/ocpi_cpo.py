@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
@@ -43,6 +44,7 @@ MODULES = (Module("cdrs", "SENDER"), Module("commands", "RECEIVER"))
 PAGE = 50
 Work = Callable[[], Awaitable[RemoteAnswer | None]]
 TIMEOUT_S = 60
+LOG = logging.getLogger(__name__)
 
 
 class RemoteSessions(Protocol):
@@ -51,8 +53,8 @@ class RemoteSessions(Protocol):
     async def start_session(self, location_id: str, evse_uid: str | None, token: Token) -> RemoteAnswer:
         """Begin a session for a token of the partner. Returns what the station said; never raises for a refusal."""
 
-    async def stop_session(self, session_id: str) -> RemoteAnswer | None:
-        """End a session; None when there is no such one."""
+    async def stop_session(self, partner: Party, session_id: str) -> RemoteAnswer | None:
+        """End a session of the partner; None when it has no such one."""
 
 
 class CdrList(Protocol):
@@ -125,7 +127,9 @@ class CpoOcpi:
 
     async def _stop(self, call: OcpiCall[StopSession]) -> OcpiResult:
         body = call.body
-        return self._carry_out(call.caller, body.response_url, lambda: self._remote.stop_session(body.session_id))
+        return self._carry_out(
+            call.caller, body.response_url, lambda: self._remote.stop_session(call.caller, body.session_id)
+        )
 
     def _carry_out(self, caller: Party, url: str, work: Work) -> OcpiResult:
         """Answer at once, do it, report to the MO that asked (13.1); never to another host."""
@@ -153,6 +157,9 @@ class CpoOcpi:
             return "TIMEOUT", "the station gave no answer"
         except PlugbenchError as error:
             return "FAILED", str(error)
+        except Exception:  # the MO hears of it all the same
+            LOG.exception("an OCPI command")
+            return "FAILED", "internal error"
         if answer is None:
             return "REJECTED", "there is no such session"
         return ("ACCEPTED" if answer.accepted else "REJECTED"), answer.detail

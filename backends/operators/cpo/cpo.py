@@ -22,6 +22,7 @@ from backends.operators.cpo.enrolment import V2G, Enroller, EnrolmentDesk, PoolE
 from backends.operators.cpo.faults import CsmsFaults, NoCsmsFaults
 from backends.operators.cpo.frames import Version
 from backends.operators.cpo.link import Socket, StationLink
+from backends.operators.cpo.ocpi_platform import OcpiPlatform, OcpiSettings, RunningOcpi
 from backends.operators.cpo.operator_api import operator_api
 from backends.operators.cpo.outbox import Outbox
 from backends.operators.cpo.remote import RemoteControl
@@ -42,13 +43,17 @@ from ports.trace import Tracer, no_trace
 
 @dataclass(slots=True)
 class RunningCpo:
-    """What runs. urls: that stations append their identity to, one per listener. api_url: "" when it is not served."""
+    """What runs. urls: that stations append their identity to, one per listener. api_url: "" when it is not served.
+
+    ocpi: for mobility operators, None when it was not asked for.
+    """
 
     urls: Sequence[str]
     api_url: str
     csms: Csms
     remote: RemoteControl
     outbox: Outbox
+    ocpi: RunningOcpi | None
     _server: StationServer = field(repr=False)
     _delivery: asyncio.Task[None] = field(repr=False)
     _http: GuardedHttp = field(repr=False)
@@ -68,6 +73,8 @@ class RunningCpo:
         """Let nobody in, end the connections and the deliveries; the database stays open. Harmless when closed."""
         if self._api is not None:
             await self._api.close()
+        if self.ocpi is not None:
+            await self.ocpi.close()
         await self._server.close()
         for task in (self._delivery, *self.csms.tasks):
             task.cancel()
@@ -87,6 +94,7 @@ async def serve_cpo(
     contracts: OpcpClient | None = None,
     sinks: Mapping[str, ChargeDetailSink] | None = None,
     enrollers: Mapping[str, Enroller] | None = None,
+    ocpi: OcpiSettings | None = None,
     faults: CsmsFaults | None = None,
     tracer: Tracer = no_trace,
     random: Random | None = None,
@@ -96,7 +104,8 @@ async def serve_cpo(
     database: any; the CPO's tables are made where they are missing. authorisers: asked in this order until one knows
     the identification. contracts: client of the pools, with the role CPO. sinks: who gets charge details, by name; the
     names are kept, so they stay the same from start to start. enrollers: by use, over those of the pools.
-    faults: for tests. random: of message ids and pauses. Raises RigError, StoreError.
+    ocpi: mobility operators may start and stop, fetch their CDRs, and hear of sessions as they go; their authorisers
+    and sinks are among the others. faults: for tests. random: of message ids and pauses. Raises RigError, StoreError.
     """
     drawn = random or Random()  # noqa: S311 - ids and pauses, not keys
     takers = dict(sinks or {})
@@ -105,6 +114,7 @@ async def serve_cpo(
     book = StationBook(database, clock)
     access = StationAccess(settings.accounts(), book, clock, strangers=settings.strangers)
     outbox = Outbox(database, takers, clock, drawn, name=settings.name, tracer=tracer)
+    platform = ocpi and OcpiPlatform(ocpi, database, clock, access.account, name=settings.name, tracer=tracer)
     transactions = Transactions(
         database,
         CpoReceiver(database, clock, tracer=tracer),
@@ -113,6 +123,7 @@ async def serve_cpo(
         sinks=list(takers),
         account=access.account,
         on_billed=outbox.wake,
+        on_change=platform.live.changed if platform else lambda _station, _transaction: None,
         tracer=tracer,
     )
     status = StatusDesk(http, settings.revocation, clock)
@@ -162,15 +173,19 @@ async def serve_cpo(
     server = StationServer(
         access, connect, run, clock, name=settings.name, ping_s=settings.ping_s, faults=hook, tracer=tracer
     )
-    remote, api = RemoteControl(csms.links, drawn), None
+    remote, api, partners = RemoteControl(csms.links, drawn), None, None
     try:
         await server.listen(settings.listeners)
         if settings.api_token:
             app = operator_api(csms, remote, database, settings.api_token)
             api = await serve_asgi(app, settings.api_host, settings.api_port, clock=clock)
+        if platform:
+            partners = await platform.serve(csms, remote)
     except BaseException:
+        if api is not None:
+            await api.close()
         await server.close()
         await http.close()
         raise
     delivery = asyncio.create_task(outbox.run())
-    return RunningCpo(server.urls, api.url if api else "", csms, remote, outbox, server, delivery, http, api)
+    return RunningCpo(server.urls, api.url if api else "", csms, remote, outbox, partners, server, delivery, http, api)

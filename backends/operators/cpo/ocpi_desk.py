@@ -12,12 +12,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from backend_client.ocpi_cdrs import OcpiSite, cdr_of
-from backend_client.ocpi_messages import AuthorizationInfo, Cdr, Token
+from backend_client.ocpi_messages import AuthorizationInfo, Cdr, CdrToken, Token
 from backend_client.ocpi_session import Party
-from backends.operators.cpo import ledger
-from backends.operators.cpo.cpo import RunningCpo
+from backends.operators.cpo.csms import Csms
+from backends.operators.cpo.frames import Version
 from backends.operators.cpo.outbox import REFUSED, detail_of
-from backends.operators.cpo.schema import CHARGE_DETAILS, OUTBOX, TRANSACTIONS
+from backends.operators.cpo.remote import RemoteControl
+from backends.operators.cpo.roaming_sessions import RoamingSessions
+from backends.operators.cpo.schema import CHARGE_DETAILS, OUTBOX
 from backends.store.database import Database
 from ports.station import RemoteAnswer
 from v2g.identifiers import EMAID, same
@@ -32,18 +34,24 @@ class OcpiDesk:
 
     def __init__(
         self,
-        cpo: RunningCpo,
+        csms: Csms,
+        remote: RemoteControl,
+        sessions: RoamingSessions,
         database: Database,
         operator: Party,
         site: OcpiSite,
         sinks: Mapping[str, str],
         info_of: InfoOf = lambda _uid: None,
     ) -> None:
-        """operator: the CPO. sinks: party id of an MO -> name of its sink: it sees the CDRs that went there.
+        """sessions: who may stop what. operator: the CPO.
+
+        sinks: party id of an MO -> name of its sink: it sees the CDRs that went there.
 
         info_of: see `backend_client.ocpi_cdrs.OcpiCdrs`.
         """
-        self._cpo = cpo
+        self._csms = csms
+        self._remote = remote
+        self._sessions = sessions
         self._database = database
         self._operator = operator
         self._site = site
@@ -58,15 +66,22 @@ class OcpiDesk:
         if found is None:
             return RemoteAnswer(accepted=False, detail=f"there is no EVSE {evse_uid!r} that could be asked")
         station, evse = found
-        return await self._cpo.remote.start(station, token.uid, _id_type(token), evse=evse)
+        link = self._csms.links.get(station)
+        start_id = None if link is None or link.version is Version.V16 else self._remote.new_start_id()
+        partner = f"{token.country_code}{token.party_id}".upper()
+        number = await self._sessions.expect(station, start_id, partner, _cdr_token(token))
+        answer = RemoteAnswer(accepted=False)
+        try:
+            answer = await self._remote.start(station, token.uid, _id_type(token), evse=evse, remote_start_id=start_id)
+        finally:
+            if not answer.accepted:
+                await self._sessions.forget(number)
+        return answer
 
-    async def stop_session(self, session_id: str) -> RemoteAnswer | None:
-        """End the running transaction of this id, if there is exactly one. Raises RigError."""
-        query = sa.select(TRANSACTIONS.c.station).where(
-            TRANSACTIONS.c.transaction_id == session_id, TRANSACTIONS.c.state == ledger.RUNNING
-        )
-        stations = await self._database.read(lambda connection: connection.scalars(query).all())
-        return await self._cpo.remote.stop(stations[0], session_id) if len(stations) == 1 else None
+    async def stop_session(self, partner: Party, session_id: str) -> RemoteAnswer | None:
+        """End the partner's running transaction of this id, if there is exactly one. Raises RigError."""
+        station = await self._sessions.running(partner.id, session_id)
+        return None if station is None else await self._remote.stop(station, session_id)
 
     async def cdrs(
         self, partner: Party, since: datetime | None, until: datetime | None, offset: int, limit: int
@@ -95,13 +110,23 @@ class OcpiDesk:
     def _evse(self, uid: str | None) -> tuple[str, int | None] | None:
         """Station and number; without a uid any EVSE of a connected station."""
         if uid is None:
-            station = next(iter(self._cpo.csms.links), None)
+            station = next(iter(self._csms.links), None)
             return None if station is None else (station, None)
-        for account in self._cpo.csms.settings.stations:
+        for account in self._csms.settings.stations:
             for number, evse_id in enumerate(account.evse_ids, start=1):
                 if same(evse_id, uid):
                     return account.identity, number
         return None
+
+
+def _cdr_token(token: Token) -> CdrToken:
+    return CdrToken(
+        country_code=token.country_code,
+        party_id=token.party_id,
+        uid=token.uid,
+        type=token.type,
+        contract_id=token.contract_id,
+    )
 
 
 def _id_type(token: Token) -> str:

@@ -23,6 +23,10 @@ class RemoteControl:
         self._links = links
         self._random = random
 
+    def new_start_id(self) -> int:
+        """By which a transaction says that it is the one (OCPP 2.0.1)."""
+        return self._random.randint(1, MAX_REMOTE_START_ID)
+
     async def start(
         self,
         station: str,
@@ -42,7 +46,7 @@ class RemoteControl:
             payload: dict[str, Any] = {"idTag": id} | ({"connectorId": evse} if evse else {})
             return await _ask(link, "RemoteStartTransaction", payload)
         payload = {
-            "remoteStartId": remote_start_id or self._random.randint(1, MAX_REMOTE_START_ID),
+            "remoteStartId": remote_start_id or self.new_start_id(),
             "idToken": {"idToken": id, "type": TOKEN_TYPES.get(id_type, "Central")},
         }
         return await _ask(link, "RequestStartTransaction", payload | ({"evseId": evse} if evse else {}))

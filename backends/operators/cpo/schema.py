@@ -163,6 +163,7 @@ ROAMING_SESSIONS = sa.Table(
     sa.Column("remote_start_id", sa.BigInteger),  # OCPP 1.6 has none
     sa.Column("partner", sa.String(8), nullable=False),  # party id, "DEPLB"
     sa.Column("token", sa.JSON, nullable=False),  # OCPI CdrToken
+    sa.Column("auth_method", sa.String(16), nullable=False),  # OCPI AuthMethod
     sa.Column("at", sa.BigInteger, nullable=False),  # UTC seconds since 1970
     sa.Index("ix_csms_roaming_sessions_transaction", "station", "transaction_id"),
 )

@@ -36,11 +36,13 @@ class Transactions:
         sinks: Sequence[str],
         account: Callable[[str], StationAccount],
         on_billed: Callable[[], None],
+        on_change: Callable[[str, str], None] = lambda _station, _transaction: None,
         tracer: Tracer = no_trace,
     ) -> None:
         """receiver: keeps records and checks them by registered keys. sinks: names of who takes charge details.
 
-        account: of a station. on_billed: called when the outbox has something new.
+        account: of a station. on_billed: called when the outbox has something new. on_change: called with station and
+        transaction when something of it was kept.
         """
         self._database = database
         self._receiver = receiver
@@ -49,6 +51,7 @@ class Transactions:
         self._sinks = tuple(sinks)
         self._account = account
         self._on_billed = on_billed
+        self._on_change = on_change
         self._tracer = tracer
 
     async def repeated(self, effect: Effect) -> Answer | None:
@@ -154,6 +157,7 @@ class Transactions:
         self._trace("csms.transaction", data)
         for incident in judgement.incidents:
             self._trace("csms.incident", {"station": station, "transaction": transaction_id, "what": incident})
+        self._on_change(station, transaction_id)
         if judgement.detail is not None:
             self._on_billed()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from random import Random
 from uuid import UUID
 
@@ -45,7 +45,8 @@ class RemoteControl:
         self._clock = clock
         self._random = random
         self._token_of = token_of
-        self._sessions: Mapping[str, OcpiSession] = {
+        self._tokens = {one.party.id: one.outgoing for one in settings.partners}
+        self._sessions: dict[str, OcpiSession] = {
             one.party.id: OcpiSession(one.versions_url, one.outgoing, random)
             for one in settings.partners
             if one.versions_url
@@ -84,6 +85,15 @@ class RemoteControl:
         """Close the connections."""
         for session in self._sessions.values():
             await session.close()
+
+    async def reach(self, operator: str, versions_url: str) -> None:
+        """From now on a partner ("DECPO") is there. Raises RemoteRefused when it is no partner."""
+        if operator not in self._tokens:
+            raise RemoteRefused(404, f"operator {operator[:8]!r} is no partner")
+        before = self._sessions.pop(operator, None)
+        self._sessions[operator] = OcpiSession(versions_url, self._tokens[operator], self._random)
+        if before is not None:
+            await before.close()
 
     def session(self, operator: str) -> OcpiSession:
         """To a partner by its id. Raises RemoteRefused when we have none."""

@@ -13,18 +13,17 @@ from random import Random
 from typing import Any
 
 import httpx
-from starlette.applications import Starlette
 
 from backend_client.credential import Credential
 from backend_client.ocpi_authoriser import OcpiAuthoriser
 from backend_client.ocpi_cdrs import OcpiCdrs
 from backend_client.ocpi_session import OcpiSession
 from backends.faults import BackendFault, FaultKind
-from backends.http_server import serve_asgi
-from backends.operators.cpo.ocpi_desk import OcpiDesk
+from backends.operators.cpo.cpo import serve_cpo
+from backends.operators.cpo.ocpi_platform import MoLink, OcpiSettings
+from backends.operators.cpo.settings import CpoSettings
 from backends.operators.mo.tables import BILLS
-from backends.operators.ocpi_cpo import MODULES, CpoOcpi
-from backends.operators.ocpi_server import OcpiPartner, OcpiServer
+from backends.operators.ocpi_server import OcpiPartner
 from hil_rigs.virtual_clock import VirtualClock
 from ocmf.container import parse
 from ocmf.terms import IdType, Tx
@@ -47,6 +46,7 @@ class World:
     mo: MoBench
     app: httpx.AsyncClient
     meter: Station
+    ocpi: OcpiSettings
 
     def records(self, uid: str, id_type: IdType) -> list[SignedRecord]:
         """Begin, one between, end: 3.5 kWh for this token."""
@@ -70,25 +70,22 @@ async def world(folder: Path, clock: VirtualClock) -> AsyncIterator[World]:
     async with OcpiSession(f"http://127.0.0.1:{MO_PORT}/ocpi/versions", cpo_shows, Random(1)) as session:
         authoriser = OcpiAuthoriser(session, SITE.location_id)
         sink = OcpiCdrs(session, CPO, SITE, clock.now, authoriser.info)
-        async with running_cpo(folder, clock, sinks={"mo": sink}, authorisers=[authoriser]) as cpo:
-            desk = OcpiDesk(cpo.running, cpo.database, CPO, SITE, {MO.id: "mo"}, authoriser.info)
-            modules = CpoOcpi(desk, desk, {MO.id: session}, clock)
-            mo_here = OcpiPartner(party=MO, incoming=mo_shows, outgoing=cpo_shows)
-            at_cpo = OcpiServer([mo_here], MODULES, clock, source="cpo")
-            async with await serve_asgi(Starlette(routes=modules.routes(at_cpo)), clock=clock) as server:
-                cpo_there = OcpiPartner(
-                    party=CPO, incoming=cpo_shows, outgoing=mo_shows, versions_url=f"{server.url}/ocpi/versions"
-                )
-                async with mo_bench(folder, clock, incoming=cpo_shows, partners=(cpo_there,), port=MO_PORT) as mo:
-                    await mo.mo.add_contract("c1", "DEPLBC00000007", BEGAN.replace(year=2025), BEGAN.replace(year=2027))
-                    meter = Station(evse=EVSE, meter="METER2")
-                    await cpo.register(meter)
-                    await mo.know(meter)
-                    async with httpx.AsyncClient(base_url=mo.mo.url, trust_env=False, verify=False) as app:
-                        login = await app.post("/app/v1/login", json={"login": "alice", "secret": SECRET})
-                        app.headers["Authorization"] = f"Bearer {login.json()['token']}"
-                        yield World(cpo, mo, app, meter)
-                await modules.close()
+        mo_here = OcpiPartner(party=MO, incoming=mo_shows, outgoing=cpo_shows)
+        link = MoLink(partner=mo_here, session=session, sink="mo", authoriser=authoriser)
+        ocpi = OcpiSettings(operator=CPO, site=SITE, links=[link])
+        async with running_cpo(folder, clock, sinks={"mo": sink}, authorisers=[authoriser], ocpi=ocpi) as cpo:
+            cpo_there = OcpiPartner(party=CPO, incoming=cpo_shows, outgoing=mo_shows)
+            async with mo_bench(folder, clock, incoming=cpo_shows, partners=(cpo_there,), port=MO_PORT) as mo:
+                assert cpo.running.ocpi is not None
+                await mo.mo.remote.reach(CPO.id, cpo.running.ocpi.versions_url)
+                await mo.mo.add_contract("c1", "DEPLBC00000007", BEGAN.replace(year=2025), BEGAN.replace(year=2027))
+                meter = Station(evse=EVSE, meter="METER2")
+                await cpo.register(meter)
+                await mo.know(meter)
+                async with httpx.AsyncClient(base_url=mo.mo.url, trust_env=False, verify=False) as app:
+                    login = await app.post("/app/v1/login", json={"login": "alice", "secret": SECRET})
+                    app.headers["Authorization"] = f"Bearer {login.json()['token']}"
+                    yield World(cpo, mo, app, meter, ocpi)
 
 
 async def charged(world: World, wire: Wire, uid: str, id_type: IdType, ocpp_type: str) -> list[SignedRecord]:
@@ -145,3 +142,55 @@ async def test_a_contract_is_billed_once_whatever_the_operators_lose(tmp_path: P
         assert len(await here.mo.rows(BILLS)) == 1
         pulled = await here.mo.mo.pull("DECPO", BEGAN, clock.now())
         assert (pulled.stored, pulled.known, pulled.refused) == (0, 1, {})
+
+
+async def seen(world: World, clock: VirtualClock, status: str, kwh: str) -> dict[str, Any]:
+    """The customer's session in the app, as soon as it says so."""
+    for _ in range(600):
+        for one in (await world.app.get("/app/v1/sessions")).json()["sessions"]:
+            if (one["status"], Decimal(one["kwh"])) == (status, Decimal(kwh)):
+                found: dict[str, Any] = one
+                return found
+        await clock.sleep(0.1)
+    raise AssertionError(f"the app has no {status} session of {kwh} kWh")
+
+
+@virtual
+async def test_the_app_sees_a_session_as_it_goes_and_stops_it(tmp_path: Path, clock: VirtualClock) -> None:
+    async with world(tmp_path, clock) as here, station(here.cpo.running) as wire:
+        begin, between, end = here.records(EMAID, IdType.EMAID)
+        token = {"idToken": {"idToken": EMAID, "type": "eMAID"}}
+        await wire.ask("TransactionEvent", event("Started", 0, [begin], "t1", **token))
+        shown = await seen(here, clock, "ACTIVE", "0")
+        assert (shown["operator"], shown["id"], shown["evse_uid"]) == ("DECPO", "t1", EVSE)
+        here.mo.faults.queue += [BackendFault(FaultKind.ERROR), BackendFault(FaultKind.LOST_ACK)]
+        await wire.ask("TransactionEvent", event("Updated", 1, [between], "t1"))
+        await seen(here, clock, "ACTIVE", "1.75")
+        wanted = asyncio.ensure_future(here.app.post("/app/v1/stop", json={"operator": "DECPO", "session_id": "t1"}))
+        call = json.loads(await wire.socket.recv())
+        assert call[2:] == ["RequestStopTransaction", {"transactionId": "t1"}]
+        await wire.socket.send(json.dumps([3, call[1], {"status": "Accepted"}]))
+        assert (await wanted).status_code == 202
+        await wire.ask("TransactionEvent", event("Ended", 2, [end], "t1"))
+        await seen(here, clock, "COMPLETED", "3.5")
+        assert len(await bills(here, clock)) == 1
+        told = [one for one in here.cpo.traced("cpo.session") if not one["why"]]
+        assert {one["transaction"] for one in told} == {"t1"}
+
+
+@virtual
+async def test_a_session_that_ended_unheard_is_told_after_the_next_start(tmp_path: Path, clock: VirtualClock) -> None:
+    async with world(tmp_path, clock) as here:
+        async with station(here.cpo.running) as wire:
+            begin, between, end = here.records(EMAID, IdType.EMAID)
+            token = {"idToken": {"idToken": EMAID, "type": "eMAID"}}
+            await wire.ask("TransactionEvent", event("Started", 0, [begin], "t1", **token))
+            await seen(here, clock, "ACTIVE", "0")
+            assert here.cpo.running.ocpi is not None
+            await here.cpo.running.ocpi.close()  # nothing is told from here on
+            for seq_no, (kind, record) in enumerate((("Updated", between), ("Ended", end)), start=1):
+                await wire.ask("TransactionEvent", event(kind, seq_no, [record], "t1"))
+        await here.cpo.running.close()
+        again = await serve_cpo(CpoSettings(), here.cpo.database, clock, ocpi=here.ocpi, random=Random(5))
+        await seen(here, clock, "COMPLETED", "3.5")
+        await again.close()

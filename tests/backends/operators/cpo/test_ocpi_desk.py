@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from backend_client.ocpi_cdrs import OcpiSite
-from backend_client.ocpi_messages import Token
+from backend_client.ocpi_messages import CdrToken, Token
 from backend_client.ocpi_session import Party
 from backends.operators.cpo.ocpi_desk import OcpiDesk
+from backends.operators.cpo.roaming_sessions import REMOTE_START_S, RoamingSessions
+from backends.operators.cpo.schema import ROAMING_SESSIONS
 from backends.operators.ocpi_cpo import CdrList, RemoteSessions
 from hil_rigs.virtual_clock import VirtualClock
 from ports.station import RemoteAnswer
@@ -32,7 +34,15 @@ SITE = OcpiSite(
 
 
 def desk_of(cpo: Cpo) -> OcpiDesk:
-    return OcpiDesk(cpo.running, cpo.database, OPERATOR, SITE, {MO.id: "mo"})
+    csms, remote = cpo.running.csms, cpo.running.remote
+    sessions = RoamingSessions(
+        cpo.database, csms.clock, lambda uid: (OTHER.id, owned(uid)) if uid == "theirs" else None
+    )
+    return OcpiDesk(csms, remote, sessions, cpo.database, OPERATOR, SITE, {MO.id: "mo"})
+
+
+def owned(uid: str) -> CdrToken:
+    return CdrToken(country_code="DE", party_id="XYZ", uid=uid, type="APP_USER", contract_id="c")
 
 
 def token(kind: str, uid: str) -> Token:
@@ -79,13 +89,63 @@ async def test_sessions_are_started_and_stopped_for_an_mo(tmp_path: Path, clock:
             assert not (await remote.start_session("LOC2", None, token("RFID", "04"))).accepted
             assert not (await remote.start_session("LOC1", "DE*PLB*E9", token("RFID", "04"))).accepted
 
-            assert await remote.stop_session("t1") is None
-            await wire.ask("TransactionEvent", event("Started", 0))
-            call, answer = await answered(wire, remote.stop_session("t1"), {"status": "Rejected"})
+            assert await remote.stop_session(MO, "t1") is None
+            await wire.ask("TransactionEvent", began("t1", "DEPLBC00000042", call[1]["remoteStartId"]))
+            assert await remote.stop_session(OTHER, "t1") is None
+            call, answer = await answered(wire, remote.stop_session(MO, "t1"), {"status": "Rejected"})
             assert call == ["RequestStopTransaction", {"transactionId": "t1"}]
             assert not answer.accepted
             await wire.ask("TransactionEvent", event("Ended", 1))
-            assert await remote.stop_session("t1") is None
+            assert await remote.stop_session(MO, "t1") is None
+
+
+def began(transaction: str, uid: str, start_id: int | None = None) -> dict[str, Any]:
+    """The station says that it charges for this token."""
+    info: dict[str, Any] = {"transactionId": transaction} | ({"remoteStartId": start_id} if start_id else {})
+    return event("Started", 0, (), transaction, transactionInfo=info, idToken={"idToken": uid, "type": "Central"})
+
+
+@virtual
+async def test_a_partner_stops_its_own_sessions_alone(tmp_path: Path, clock: VirtualClock) -> None:
+    async with running_cpo(tmp_path, clock) as cpo, station(cpo.running) as wire:
+        remote: RemoteSessions = desk_of(cpo)
+        app = token("APP_USER", "theirs")  # a name that a customer of another partner has, too
+        refused, _ = await answered(wire, remote.start_session("LOC1", None, app), {"status": "Rejected"})
+        assert await cpo.rows(ROAMING_SESSIONS) == []
+        await wire.ask("TransactionEvent", began("t1", "theirs"))  # its own driver, without us
+        for partner, transaction in ((MO, "t1"), (OTHER, "t2")):
+            assert await remote.stop_session(partner, transaction) is None
+        asked, _ = await answered(wire, remote.start_session("LOC1", None, app), {"status": "Accepted"})
+        await wire.ask("TransactionEvent", began("t3", "somebody else", asked[1]["remoteStartId"]))
+        await wire.ask("TransactionEvent", began("t4", "theirs", refused[1]["remoteStartId"]))
+        assert await remote.stop_session(MO, "t3") is None
+        await wire.ask("TransactionEvent", began("t5", "theirs", asked[1]["remoteStartId"]))
+        for partner, transaction in ((MO, "t5"), (OTHER, "t4"), (OTHER, "t1")):
+            call, _ = await answered(wire, remote.stop_session(partner, transaction), {"status": "Accepted"})
+            assert call == ["RequestStopTransaction", {"transactionId": transaction}]
+
+
+@virtual
+async def test_ocpp_16_has_no_number_of_a_remote_start(tmp_path: Path, clock: VirtualClock) -> None:
+    async with running_cpo(tmp_path, clock) as cpo, station(cpo.running, "ocpp1.6") as wire:
+        remote: RemoteSessions = desk_of(cpo)
+        begin = {"connectorId": 1, "idTag": "APP1", "meterStart": 0, "timestamp": "2026-01-01T12:00:00Z"}
+        asked, _ = await answered(
+            wire, remote.start_session("LOC1", None, token("APP_USER", "app1")), {"status": "Accepted"}
+        )
+        assert asked == ["RemoteStartTransaction", {"idTag": "app1"}]
+        first = (await wire.ask("StartTransaction", begin))[2]["transactionId"]
+        again = {**begin, "timestamp": "2026-01-01T12:01:00Z"}  # with the same name, but nobody asked for it
+        second = (await wire.ask("StartTransaction", again))[2]["transactionId"]
+        assert await remote.stop_session(OTHER, str(first)) is None
+        call, answer = await answered(wire, remote.stop_session(MO, str(first)), {"status": "Accepted"})
+        assert (call, answer.accepted) == (["RemoteStopTransaction", {"transactionId": first}], True)
+        assert await remote.stop_session(MO, str(second)) is None
+        await answered(wire, remote.start_session("LOC1", None, token("APP_USER", "app1")), {"status": "Accepted"})
+        await clock.sleep(REMOTE_START_S + 1)  # nobody came
+        late = {**begin, "timestamp": "2026-01-01T13:00:00Z"}
+        third = (await wire.ask("StartTransaction", late))[2]["transactionId"]
+        assert await remote.stop_session(MO, str(third)) is None
 
 
 @virtual

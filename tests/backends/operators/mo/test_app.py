@@ -49,7 +49,8 @@ class Stations:
         self.asked.append(("start", location_id, evse_uid or "", token.uid, token.type))
         return await self._said() or RemoteAnswer(False)
 
-    async def stop_session(self, session_id: str) -> RemoteAnswer | None:
+    async def stop_session(self, partner: Party, session_id: str) -> RemoteAnswer | None:
+        assert partner == MO
         self.asked.append(("stop", session_id))
         return await self._said()
 

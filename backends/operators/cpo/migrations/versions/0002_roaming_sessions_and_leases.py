@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("remote_start_id", sa.BigInteger(), nullable=True),
         sa.Column("partner", sa.String(length=8), nullable=False),
         sa.Column("token", sa.JSON(), nullable=False),
+        sa.Column("auth_method", sa.String(length=16), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_csms_roaming_sessions")),
     )
