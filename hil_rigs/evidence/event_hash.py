@@ -58,6 +58,8 @@ LEFT_OUT = (
         "hashes of messages that hold signatures",
     ),
     LeftOut("sdp.", frozenset({"vehicle", "source"}), "a port of the operating system"),
+    LeftOut("webhook.", frozenset({"endpoint", "event"}), "ids that the pools draw"),
+    LeftOut("pool.", frozenset({"error"}), "holds a trace id that the pools draw"),
     LeftOut("tls.", frozenset({"trusted_ca_keys", "certificates", "chain", "ocsp"}), "certificates of the run"),
     LeftOut(
         "v2g.",

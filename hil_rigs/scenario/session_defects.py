@@ -24,7 +24,7 @@ from ocmf.terms import Level
 from v2g import sdp, v2gtp
 from v2g.certificates import load, public_key
 from v2g.link import sdp_server, vehicle
-from v2g.link.tls_settings import StationContexts, VehicleTls
+from v2g.link.tls_settings import StationContexts, VehicleTls, vehicle_context
 from v2g.session import iso2_station_payment as payment
 from v2g.session.contract import Contract, read_contract
 from v2g.session.iso2_station_opening import Iso2Opening
@@ -174,7 +174,7 @@ def _shows_expired(_bench: Breakable, _values: Values) -> Undo:
 
 
 def _trusts_anybody(_bench: Breakable, _values: Values) -> Undo:
-    plain = vehicle.vehicle_context
+    plain = vehicle_context
 
     def trusting(settings: VehicleTls, **more: Any) -> ssl.SSLContext:
         return plain(replace(settings, trust_any=True), **more)

@@ -156,10 +156,12 @@ class Iso2Payment(Iso2Opening):
         secc, facts = self.secc, self.secc.facts
         if request.SessionID != secc.session_id:  # [V2G2-909]
             raise Refusal("FAILED_UnknownSession", f"the receipt is for session {request.SessionID!r}")
-        expected = (facts.schedule, facts.meter)
-        found = (request.SAScheduleTupleID or facts.schedule, request.MeterInfo)
-        if found != expected:
-            raise Refusal("FAILED_MeteringSignatureNotValid", f"the receipt is for {found}, asked for {expected}")
+        if (request.SAScheduleTupleID or facts.schedule) != facts.schedule:
+            text = f"the receipt is for schedule {request.SAScheduleTupleID}, asked for {facts.schedule}"
+            raise Refusal("FAILED_MeteringSignatureNotValid", text)
+        if request.MeterInfo != facts.meter:
+            text = f"the receipt is not for the reading that was shown: {_differences(request.MeterInfo, facts.meter)}"
+            raise Refusal("FAILED_MeteringSignatureNotValid", text)
         if facts.contract is None or secc.pending is None:
             raise Refusal("FAILED_MeteringSignatureNotValid", "there is no contract to verify a receipt with")
         try:
@@ -173,3 +175,12 @@ class Iso2Payment(Iso2Opening):
         since = self.secc.facts.ongoing_since
         if since is not None and limit is not None and now - since > limit:
             raise Refusal("FAILED", f"{what} took longer than {limit:g} s")
+
+
+def _differences(found: Any, shown: Any) -> str:
+    """Field by field; octets of signatures are not told."""
+    names = [name for name in found.__struct_fields__ if getattr(found, name) != getattr(shown, name, None)]
+    told = ((name, getattr(found, name), getattr(shown, name, None)) for name in names)
+    return ", ".join(
+        f"another {name}" if isinstance(one, bytes) else f"{name} {one}, shown {other}" for name, one, other in told
+    )

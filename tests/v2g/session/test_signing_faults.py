@@ -14,7 +14,7 @@ from tests.v2g.session.pki import make_pki
 from tests.v2g.session.test_plug_and_charge import METER, station, vehicle
 from v2g.certificates import public_key
 from v2g.exi.codec import decode
-from v2g.session.events import AuthorizationWanted, CertificateWanted, ReceiptReceived, Received
+from v2g.session.events import AuthorizationWanted, CertificateWanted, ReceiptReceived, Received, Refused
 from v2g.session.fault import Fault, ReplaceField, ReverseList
 from v2g.session.faults import FaultPlan, read_fault
 from v2g.session.signing_faults import CONTRACT_FAULTS, OtherKey, Replay
@@ -55,6 +55,9 @@ def test_an_attack_on_a_payment_is_refused_before_anybody_is_asked(name: str) ->
 def test_a_tampered_receipt_is_refused(name: str) -> None:
     pair = pay(CONTRACT_FAULTS[name], meter=METER, receipt_required=True)
     assert pair.refused() == [("MeteringReceiptReq", "FAILED_MeteringSignatureNotValid")]
+    (refused,) = pair.found(Refused, "station")
+    assert refused.reason.startswith("the receipt is not for the reading that was shown: MeterReading 1, shown ")
+    assert "b'" not in refused.reason
     assert pair.found(ReceiptReceived) == []
 
 
