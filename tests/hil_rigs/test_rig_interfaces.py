@@ -16,6 +16,7 @@ import pytest
 
 from hil_rigs.rig_file import RigFileError, load_rig
 from hil_rigs.wiring.network_namespace import NetworkNamespace, Within
+from plugbench.__main__ import main
 from ports.errors import RigError
 
 RIG = """\
@@ -69,6 +70,7 @@ def namespaces() -> Iterator[tuple[str, str]]:
             subprocess.run(["ip", "netns", "del", name], check=True)
 
 
+@pytest.mark.foreign  # makes network namespaces
 def test_a_session_over_a_real_link(namespaces: tuple[str, str], tmp_path: Path) -> None:
     station, vehicle = namespaces
     (tmp_path / "rig.yaml").write_text(
@@ -107,15 +109,13 @@ def test_a_cable_has_two_ends_and_is_real(tmp_path: Path, change: tuple[str, str
         load_rig(tmp_path / "rig.yaml")
 
 
-def test_an_interface_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_an_interface_that_is_not_there_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "rig.yaml").write_text(RIG, encoding="utf-8")
-    command = [sys.executable, "-m", "plugbench", "run", "rig.yaml", "--out", "run"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100, check=False
-    )
-    assert done.returncode == 2
-    assert "there is no network interface st0" in done.stderr
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "rig.yaml", "--out", "run"]) == 2
+    assert "there is no network interface st0" in capsys.readouterr().err
 
 
 def test_a_namespace_that_is_not_there_is_said() -> None:
