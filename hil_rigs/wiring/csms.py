@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from hil_rigs.resources import CsmsResource
 from hil_rigs.resources.url import EMBEDDED
 from hil_rigs.rig import Rig
 from hil_rigs.wiring.cpo import Backends, EmbeddedCpo
-from hil_rigs.wiring.operators import Operators, random_of
+from hil_rigs.wiring.operators import CPO, SITE, Operators, random_of
 from hil_rigs.wiring.pools import Pools
 from hil_rigs.wiring.run_pki import RunPki
 from hil_rigs.wiring.secret_file import make_secret
@@ -30,6 +31,7 @@ if TYPE_CHECKING:  # imported where there is one: a rig without starts faster
     from backend_client.ocpp.link import OcppLink
     from backend_client.ocpp.settings import OcppSettings
     from backends.operators.cpo.cpo import RunningCpo
+    from backends.operators.cpo.ocpi_platform import OcpiSettings
 
 CLIENT_PROFILE = 3
 
@@ -164,21 +166,35 @@ async def _serve(
         contract_roots=[one.dump() for file in roots for one in read_certificates(file)],
         networks=LOOPBACK,
     )
+    # who gets the bills says who may charge; without anybody, whoever there is
+    partners = resource.bills_to or list(around.operators.authorisers)
     database = Database(f"sqlite:///{around.folder / f'{name}.db'}", around.clock)
     stack.push_async_callback(database.close)
     running = await serve_cpo(
         settings,
         database,
         around.clock,
-        # who gets the bills says who may charge; without anybody, whoever there is
-        authorisers=[around.operators.authorisers[one] for one in resource.bills_to or around.operators.authorisers],
+        authorisers=[around.operators.authorisers[one] for one in partners],
         contracts=None if resource.pools is None else around.pools.clients[resource.pools],
         sinks={one: around.operators.sinks[one] for one in resource.bills_to},
+        ocpi=_ocpi(around.operators, partners),
         faults=around.hooks.csms,
         tracer=around.tracer,
         random=random_of(around.clock, f"{name} server"),
     )
     stack.push_async_callback(running.close)
+    if running.ocpi is not None:
+        for one in partners:
+            if one in around.operators.embedded:
+                await around.operators.embedded[one].remote.reach(CPO.id, running.ocpi.versions_url)
     receiver = CpoReceiver(database, around.clock, tracer=around.tracer)
     backends.embedded.append(EmbeddedCpo(name, receiver, database, running.url))
     return running
+
+
+def _ocpi(operators: Operators, partners: Sequence[str]) -> OcpiSettings | None:
+    """For the apps of the embedded mobility operators; others cannot reach a CSMS that ends with the run."""
+    from backends.operators.cpo.ocpi_platform import OcpiSettings
+
+    links = [operators.links[one] for one in partners if one in operators.links]
+    return OcpiSettings(operator=CPO, site=SITE, links=links) if links else None

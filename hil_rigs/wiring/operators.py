@@ -33,6 +33,7 @@ from ports.errors import RigError
 from ports.trace import Tracer
 
 if TYPE_CHECKING:  # imported where it is served
+    from backends.operators.cpo.ocpi_platform import MoLink
     from backends.operators.hub.serve import RunningHub
     from backends.operators.mo.serve import RunningMo
 
@@ -53,10 +54,14 @@ YEAR = timedelta(days=365)
 
 @dataclass(slots=True)
 class Operators:
-    """What the CPO knows of others, by resource name. embedded, hubs: mobility operators and hubs of this run."""
+    """What the CPO knows of others, by resource name. embedded, hubs: mobility operators and hubs of this run.
+
+    links: the embedded mobility operators as a CSMS of this run serves them over OCPI.
+    """
 
     embedded: dict[str, RunningMo] = field(default_factory=dict)
     hubs: dict[str, RunningHub] = field(default_factory=dict)
+    links: dict[str, MoLink] = field(default_factory=dict)
     authorisers: dict[str, Authoriser] = field(default_factory=dict)
     sinks: dict[str, ChargeDetailSink] = field(default_factory=dict)
 
@@ -91,6 +96,8 @@ async def build_operators(
         authoriser = OcpiAuthoriser(session, SITE.location_id, name)
         operators.authorisers[name] = authoriser
         operators.sinks[name] = OcpiCdrs(session, CPO, SITE, clock.now, authoriser.info)
+        if name in operators.embedded:
+            operators.links[name] = _link(name, resource, token, session, authoriser, private)
     for name, resource in rig.resources.items():  # they know the operators behind them
         if isinstance(resource, HubResource):
             url = resource.url
@@ -103,6 +110,22 @@ async def build_operators(
             operators.authorisers[name] = asks
             operators.sinks[name] = OicpCdrs(hub, OICP_CPO, asks.session_of)
     return operators
+
+
+def _link(
+    name: str, resource: MoResource, token: Credential, session: OcpiSession, authoriser: OcpiAuthoriser, private: Path
+) -> MoLink:
+    from backends.operators.cpo.ocpi_platform import MoLink
+    from backends.operators.ocpi_server import OcpiPartner
+
+    party = Party(resource.provider_id[:2], resource.provider_id[2:])
+    partner = OcpiPartner(party=party, incoming=make_secret(_answer_token(private, name)), outgoing=token)
+    return MoLink(partner=partner, session=session, sink=name, authoriser=authoriser)
+
+
+def _answer_token(private: Path, name: str) -> Path:
+    """What a mobility operator shows to the CPO."""
+    return private / f"{name}.ocpi-answer-token"
 
 
 async def _serve_hub(
@@ -145,7 +168,7 @@ async def _serve_mo(
 
     database = Database(f"sqlite:///{folder / f'{name}.db'}", clock, tables.prepare)
     stack.push_async_callback(database.close)
-    partner = OcpiPartner(party=CPO, incoming=token, outgoing=make_secret(private / f"{name}.ocpi-answer-token"))
+    partner = OcpiPartner(party=CPO, incoming=token, outgoing=make_secret(_answer_token(private, name)))
     since = clock.now() - YEAR
     tariff = Tariff(name="Plugbench", valid_from=since, ct_per_kwh=Decimal(49), ct_fixed=Decimal(35))
     party = Party(resource.provider_id[:2], resource.provider_id[2:])
