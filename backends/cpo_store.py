@@ -57,6 +57,14 @@ INCIDENTS = sa.Table(
     sa.Column("at", sa.String(40), nullable=False),
 )
 
+# made once: to build a statement costs more than to run it
+_BY_ID = sa.select(RECORDS).where(RECORDS.c.record_id == sa.bindparam("record_id"))
+_OF_PAGE = sa.select(RECORDS.c.record_id).where(
+    RECORDS.c.gateway == sa.bindparam("gateway"),
+    RECORDS.c.meter == sa.bindparam("meter"),
+    RECORDS.c.page == sa.bindparam("page"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class StoredRecord:
@@ -91,32 +99,31 @@ def prepare(connection: sa.Connection) -> None:
 
 def find(connection: sa.Connection, record_id: str) -> StoredRecord | None:
     """The record of this id."""
-    row = connection.execute(sa.select(RECORDS).where(RECORDS.c.record_id == record_id)).one_or_none()
+    row = connection.execute(_BY_ID, {"record_id": record_id}).one_or_none()
     return None if row is None else _stored(row)
 
 
 def holder(connection: sa.Connection, record: SignedRecord) -> str | None:
     """The id of the record that has this one's page, if any."""
-    where = (RECORDS.c.gateway == record.gateway) & (RECORDS.c.meter == record.meter) & (RECORDS.c.page == record.page)
-    return connection.execute(sa.select(RECORDS.c.record_id).where(where)).scalar_one_or_none()
+    page = {"gateway": record.gateway, "meter": record.meter, "page": record.page}
+    return connection.execute(_OF_PAGE, page).scalar_one_or_none()
 
 
 def add(connection: sa.Connection, record: SignedRecord, public_key: str, at: str) -> None:
     """Keep a record that is not there yet. Raises IntegrityError when it is."""
-    connection.execute(
-        RECORDS.insert().values(
-            record_id=record.record_id,
-            gateway=record.gateway,
-            meter=record.meter,
-            page=record.page,
-            transaction_id=record.transaction_id,
-            context=record.context,
-            ocmf=record.ocmf,
-            public_key=public_key,
-            received_at=at,
-            deliveries=1,
-        )
-    )
+    row = {
+        "record_id": record.record_id,
+        "gateway": record.gateway,
+        "meter": record.meter,
+        "page": record.page,
+        "transaction_id": record.transaction_id,
+        "context": record.context,
+        "ocmf": record.ocmf,
+        "public_key": public_key,
+        "received_at": at,
+        "deliveries": 1,
+    }
+    connection.execute(RECORDS.insert(), row)
 
 
 def count_delivery(connection: sa.Connection, record_id: str) -> None:

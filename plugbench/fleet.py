@@ -106,7 +106,7 @@ def _show(result: FleetResult) -> None:
         "faults": faults,
         "memory": f"{result.resident_mib:.0f} MiB, {result.growth_mib_h:+.2f} MiB an hour at most",
         "events": f"{result.events}, hash {result.event_hash}",
-        "time": f"{result.seconds:.1f} s",
+        "time": f"{result.seconds:.1f} s, {result.cpu_seconds:.1f} s of CPU",
     }
     for name, text in lines.items():
         print(f"{name:<14} {text}")

@@ -32,7 +32,7 @@ class FleetResult:
 
     signed, kept: signed values in the journals, and at the CPO. repeated: messages that came again. faults: injected.
     resident_mib: of all processes together, at the end; growth_mib_h: of the process that grew most, in the second
-    half. event_hash: the same for the same plan. seconds: real ones.
+    half. event_hash: the same for the same plan. seconds: real ones; cpu_seconds: of all processes.
     """
 
     verdict: str
@@ -54,6 +54,7 @@ class FleetResult:
     events: int
     event_hash: str
     seconds: float
+    cpu_seconds: float
     problem_count: int
     problems: tuple[str, ...]
 
@@ -102,6 +103,7 @@ def run_fleet(plan: FleetPlan, folder: Path, say: Callable[[list[Hour]], None]) 
         events=sum(one.events for one in results),
         event_hash=combined({name: text for one in results for name, text in one.hashes.items()}),
         seconds=round(time.monotonic() - began, 1),
+        cpu_seconds=round(sum(one.cpu_seconds for one in results), 1),
         problem_count=len(problems),
         problems=tuple(problems[:MAX_PROBLEMS]),
     )

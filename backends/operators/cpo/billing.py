@@ -31,6 +31,11 @@ INCIDENTS = {
     "mismatch": "signed value mismatch",
     "format": "unreadable signed value",
 }
+_CONTRADICTIONS = sa.select(_INCIDENTS.c.detail).where(
+    _INCIDENTS.c.station == sa.bindparam("station"),
+    _INCIDENTS.c.transaction_id == sa.bindparam("transaction_id"),
+    _INCIDENTS.c.kind == CONTRADICTION,
+)
 _PAGE = re.compile(r"[TF]\d{1,18}")
 
 
@@ -112,12 +117,8 @@ def _sequence(connection: sa.Connection, transaction: sa.Row[Any]) -> Iterator[s
 
 
 def _contradictions(connection: sa.Connection, transaction: sa.Row[Any]) -> Sequence[str]:
-    query = sa.select(_INCIDENTS.c.detail).where(
-        _INCIDENTS.c.station == transaction.station,
-        _INCIDENTS.c.transaction_id == transaction.transaction_id,
-        _INCIDENTS.c.kind == CONTRADICTION,
-    )
-    return [f"{CONTRADICTION}: {detail}" for detail in connection.scalars(query)]
+    mine = {"station": transaction.station, "transaction_id": transaction.transaction_id}
+    return [f"{CONTRADICTION}: {detail}" for detail in connection.scalars(_CONTRADICTIONS, mine)]
 
 
 def _verified(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[tuple[sa.Row[Any], VerifiedRecord]]:

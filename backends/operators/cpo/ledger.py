@@ -18,6 +18,31 @@ RUNNING, WITHHELD, BILLED = "running", "withheld", "billed"
 Answer = Mapping[str, Any]
 
 
+def _same(table: sa.Table, *names: str) -> sa.ColumnElement[bool]:
+    """These columns have the values given by name."""
+    return sa.and_(*(table.c[name] == sa.bindparam(name) for name in names))
+
+
+# made once: to build a statement costs more than to run it
+_MINE = _same(SIGNED_VALUES, "station", "transaction_id")
+_VALUES = sa.select(SIGNED_VALUES).where(_MINE).order_by(SIGNED_VALUES.c.seq)
+_SEQ_OF_VALUE = sa.select(SIGNED_VALUES.c.seq).where(_MINE, _same(SIGNED_VALUES, "record_id"))
+_OTHER = SIGNED_VALUES.alias("other")
+_ELSEWHERE = sa.select(SIGNED_VALUES.c.record_id, _OTHER.c.station, _OTHER.c.transaction_id).where(
+    _MINE, _OTHER.c.record_id == SIGNED_VALUES.c.record_id, _OTHER.c.seq < SIGNED_VALUES.c.seq
+)
+_TRANSACTION = sa.select(TRANSACTIONS).where(_same(TRANSACTIONS, "station", "transaction_id"))
+_SEQ_OF_MESSAGE = sa.select(MESSAGES.c.seq).where(_same(MESSAGES, "station", "key", "digest"))
+_ANSWER_TO_MESSAGE = sa.select(MESSAGES.c.answer).where(_same(MESSAGES, "station", "key", "digest"))
+_FIRST_ANSWER = sa.select(MESSAGES.c.answer).where(_same(MESSAGES, "station", "key")).order_by(MESSAGES.c.seq).limit(1)
+_SEQ_NUMBERS = (
+    sa.select(MESSAGES.c.seq_no)
+    .where(_same(MESSAGES, "station", "transaction_id"), MESSAGES.c.seq_no.is_not(None))
+    .distinct()
+    .order_by(MESSAGES.c.seq_no)
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
     """What one message does.
@@ -75,16 +100,17 @@ class CheckedValue:
 
 def is_known(connection: sa.Connection, station: str, key: str, digest: str) -> bool:
     """Whether this message was kept before."""
-    mine = (MESSAGES.c.station == station) & (MESSAGES.c.key == key) & (MESSAGES.c.digest == digest)
-    return connection.execute(sa.select(MESSAGES.c.seq).where(mine)).first() is not None
+    message = {"station": station, "key": key, "digest": digest}
+    return connection.execute(_SEQ_OF_MESSAGE, message).first() is not None
 
 
 def repeated(connection: sa.Connection, station: str, key: str, digest: str) -> Answer | None:
     """The answer that this message got before; counts the delivery. None when it is new."""
-    mine = (MESSAGES.c.station == station) & (MESSAGES.c.key == key) & (MESSAGES.c.digest == digest)
-    text = connection.execute(sa.select(MESSAGES.c.answer).where(mine)).scalar_one_or_none()
+    message = {"station": station, "key": key, "digest": digest}
+    text = connection.execute(_ANSWER_TO_MESSAGE, message).scalar_one_or_none()
     if text is None:
         return None
+    mine = (MESSAGES.c.station == station) & (MESSAGES.c.key == key) & (MESSAGES.c.digest == digest)
     connection.execute(MESSAGES.update().where(mine).values(deliveries=MESSAGES.c.deliveries + 1))
     answer: Answer = json.loads(text)
     return answer
@@ -92,8 +118,7 @@ def repeated(connection: sa.Connection, station: str, key: str, digest: str) -> 
 
 def first_with_key(connection: sa.Connection, station: str, key: str) -> Answer | None:
     """The answer to the first message with this key, whatever it said."""
-    mine = (MESSAGES.c.station == station) & (MESSAGES.c.key == key)
-    text = connection.execute(sa.select(MESSAGES.c.answer).where(mine).order_by(MESSAGES.c.seq).limit(1)).scalar()
+    text = connection.execute(_FIRST_ANSWER, {"station": station, "key": key}).scalar()
     return None if text is None else json.loads(text)
 
 
@@ -101,20 +126,19 @@ def keep(connection: sa.Connection, effect: Effect, answer: Callable[[str], Answ
     """Write the message and its effect on the transaction; returns the transaction's id and the answer."""
     transaction_id = _apply(connection, effect)
     said = answer(transaction_id)
-    connection.execute(
-        MESSAGES.insert().values(
-            station=effect.station,
-            key=effect.identity,
-            digest=effect.digest,
-            action=effect.action,
-            transaction_id=transaction_id,
-            seq_no=effect.seq_no,
-            payload=effect.text,
-            answer=json.dumps(said),
-            deliveries=1,
-            received=at,
-        )
-    )
+    row = {
+        "station": effect.station,
+        "key": effect.identity,
+        "digest": effect.digest,
+        "action": effect.action,
+        "transaction_id": transaction_id,
+        "seq_no": effect.seq_no,
+        "payload": effect.text,
+        "answer": json.dumps(said),
+        "deliveries": 1,
+        "received": at,
+    }
+    connection.execute(MESSAGES.insert(), row)
     return transaction_id, said
 
 
@@ -160,25 +184,21 @@ def _apply(connection: sa.Connection, effect: Effect) -> str:
 
 def keep_value(connection: sa.Connection, station: str, transaction_id: str, checked: CheckedValue, at: str) -> bool:
     """Keep a signed value once for its transaction; False when the same record was there."""
-    mine = _values_of(station, transaction_id) & (SIGNED_VALUES.c.record_id == checked.record_id)
-    if connection.execute(sa.select(SIGNED_VALUES.c.seq).where(mine)).first() is not None:
+    value = {"station": station, "transaction_id": transaction_id, "record_id": checked.record_id}
+    if connection.execute(_SEQ_OF_VALUE, value).first() is not None:
         return False
-    connection.execute(
-        SIGNED_VALUES.insert().values(
-            station=station,
-            transaction_id=transaction_id,
-            record_id=checked.record_id,
-            context=checked.value.context,
-            carriage=checked.value.carriage.value,
-            ocmf=checked.value.ocmf,
-            gateway=checked.gateway,
-            meter=checked.meter,
-            page=checked.page[:20],
-            verdict=checked.verdict,
-            reason=checked.reason,
-            received=at,
-        )
-    )
+    row = value | {
+        "context": checked.value.context,
+        "carriage": checked.value.carriage.value,
+        "ocmf": checked.value.ocmf,
+        "gateway": checked.gateway,
+        "meter": checked.meter,
+        "page": checked.page[:20],
+        "verdict": checked.verdict,
+        "reason": checked.reason,
+        "received": at,
+    }
+    connection.execute(SIGNED_VALUES.insert(), row)
     return True
 
 
@@ -189,8 +209,7 @@ def set_verdict(connection: sa.Connection, seq: int, verdict: str, reason: str) 
 
 def values(connection: sa.Connection, station: str, transaction_id: str) -> Sequence[sa.Row[Any]]:
     """The signed values of a transaction in the order they came."""
-    query = sa.select(SIGNED_VALUES).where(_values_of(station, transaction_id)).order_by(SIGNED_VALUES.c.seq)
-    return connection.execute(query).all()
+    return connection.execute(_VALUES, {"station": station, "transaction_id": transaction_id}).all()
 
 
 def undecided(connection: sa.Connection, gateway: str, meter: str, verdicts: Sequence[str]) -> Sequence[sa.Row[Any]]:
@@ -203,35 +222,19 @@ def undecided(connection: sa.Connection, gateway: str, meter: str, verdicts: Seq
 
 def elsewhere(connection: sa.Connection, station: str, transaction_id: str) -> dict[str, str]:
     """Records of this transaction that stand in another one, too: record id -> the older transaction."""
-    mine, other = SIGNED_VALUES.alias("mine"), SIGNED_VALUES.alias("other")
-    query = sa.select(mine.c.record_id, other.c.station, other.c.transaction_id).where(
-        mine.c.station == station,
-        mine.c.transaction_id == transaction_id,
-        other.c.record_id == mine.c.record_id,
-        other.c.seq < mine.c.seq,
-    )
-    return {row.record_id: f"{row.station}/{row.transaction_id}" for row in connection.execute(query)}
+    rows = connection.execute(_ELSEWHERE, {"station": station, "transaction_id": transaction_id})
+    return {row.record_id: f"{row.station}/{row.transaction_id}" for row in rows}
 
 
 def seq_numbers(connection: sa.Connection, station: str, transaction_id: str) -> list[int]:
     """The seqNo of its messages, ascending, each once."""
-    query = (
-        sa.select(MESSAGES.c.seq_no)
-        .where(
-            MESSAGES.c.station == station,
-            MESSAGES.c.transaction_id == transaction_id,
-            MESSAGES.c.seq_no.is_not(None),
-        )
-        .distinct()
-        .order_by(MESSAGES.c.seq_no)
-    )
-    return [int(number) for number in connection.scalars(query)]
+    rows = connection.scalars(_SEQ_NUMBERS, {"station": station, "transaction_id": transaction_id})
+    return [int(number) for number in rows]
 
 
 def find(connection: sa.Connection, station: str, transaction_id: str) -> sa.Row[Any] | None:
     """A transaction."""
-    mine = (TRANSACTIONS.c.station == station) & (TRANSACTIONS.c.transaction_id == transaction_id)
-    return connection.execute(sa.select(TRANSACTIONS).where(mine)).one_or_none()
+    return connection.execute(_TRANSACTION, {"station": station, "transaction_id": transaction_id}).one_or_none()
 
 
 def settle(connection: sa.Connection, seq: int, state: str, flags: Sequence[str], detail_id: str) -> None:
@@ -256,7 +259,3 @@ def raise_incident(
         )
     )
     return True
-
-
-def _values_of(station: str, transaction_id: str) -> sa.ColumnElement[bool]:
-    return (SIGNED_VALUES.c.station == station) & (SIGNED_VALUES.c.transaction_id == transaction_id)
