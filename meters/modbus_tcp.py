@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.constants import ExcCodes
 from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ExceptionResponse, ModbusPDU
-from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from meters.bus import Backoff, Call, Timing
@@ -32,6 +31,9 @@ from wire.modbus_pdu import (
 CONNECT_S = 3.0
 NETWORK_S = 0.2  # on top of the device's own response time, for the way there and back
 _EVERYTHING = SimData(0, count=0x10000, values=0, datatype=DataType.REGISTERS)
+
+if TYPE_CHECKING:
+    from pymodbus.server import ModbusTcpServer
 
 
 class TcpBus:
@@ -152,6 +154,8 @@ class TcpMeterServer:
 
     async def start(self) -> None:
         """Listen. Raises RigError when the address is taken."""
+        from pymodbus.server import ModbusTcpServer  # with it comes an HTTP server: half a second that few need
+
         self._server = ModbusTcpServer(
             [*(_sim_device(device) for device in self._devices), _nobody()], address=(self._host, self._wanted)
         )
