@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from hil_rigs.fleet.run import FleetResult
     from hil_rigs.fleet.shard import Hour
 
-MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 OPTIONS = ("stations", "hours", "seed", "processes")
 
 
@@ -39,6 +38,7 @@ def run_command(args: argparse.Namespace) -> int:
     """Run; 0 when nothing was lost, doubled or left out, else 1."""
     import msgspec
 
+    from hil_rigs.fleet.memory import MEMORY
     from hil_rigs.fleet.run import run_fleet
 
     plan = _plan(args)
@@ -46,8 +46,7 @@ def run_command(args: argparse.Namespace) -> int:
         args.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         result = run_fleet(plan, args.folder, _tell)
     else:
-        base = MEMORY if MEMORY.is_dir() else None
-        with tempfile.TemporaryDirectory(prefix="plugbench-fleet-", dir=base) as folder:
+        with tempfile.TemporaryDirectory(prefix="plugbench-fleet-", dir=MEMORY) as folder:
             result = run_fleet(plan, Path(folder), _tell)
     if args.json:
         print(msgspec.json.encode(result).decode())
