@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from benchmarks import session
+from benchmarks.peers.tls_handshake import handshake
 from benchmarks.report import Report
-from benchmarks.tls_handshake import handshake
 from hil_rigs.bench import open_bench
 from hil_rigs.rig_file import RigFile, rig_of_text
 from hil_rigs.session_run import run_session

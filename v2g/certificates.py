@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from asn1crypto import pem  # type: ignore[import-untyped]
@@ -58,6 +59,7 @@ class CertificateError(PeerError):
         self.problems = tuple(problems)
 
 
+@lru_cache(maxsize=256)  # reading one takes milliseconds, and a session meets the same chains again and again
 def load(octets: bytes) -> Certificate:
     """Read a certificate, DER or PEM (the first of a bundle). Raises CertificateError when it is none."""
     try:

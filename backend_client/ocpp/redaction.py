@@ -1,12 +1,14 @@
-"""Messages as traces may show them: without passwords."""
+"""Messages as traces may show them: no passwords; contracts, in which a sealed key is, by their hash."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from typing import Any
 
 HIDDEN = "***"
+CONTRACT = "exiResponse"
 # variables (2.0.1) and keys (1.6) whose values are secrets
 _NAMES = frozenset({"basicauthpassword", "authorizationkey", "webpaymentssharedsecret"})
 # fields of SetNetworkProfile (APNType, VPNType)
@@ -38,7 +40,15 @@ def _clean(value: Any) -> Any:
         hidden.add("idToken")
     if "server" in value and "password" in value:  # VPNType
         hidden.add("key")
-    return {key: HIDDEN if key in hidden else _clean(item) for key, item in value.items()}
+    return {key: HIDDEN if key in hidden else _field(key, item) for key, item in value.items()}
+
+
+def _field(key: str, value: Any) -> Any:
+    if key == CONTRACT and isinstance(value, str) and value:
+        return f"sha256 {hashlib.sha256(value.encode()).hexdigest()}"
+    if key == "data" and isinstance(value, str) and CONTRACT in value:  # 1.6: the same as text inside DataTransfer
+        return json.dumps(redacted(value))
+    return _clean(value)
 
 
 def _names_a_secret(fields: dict[str, Any]) -> bool:

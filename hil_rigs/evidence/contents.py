@@ -27,6 +27,7 @@ ROLES = (
     ("junit.xml", "results for CI"),
     ("story.*", "the run as a sequence"),
     ("certificates/*", "certificates of the run"),
+    ("receipts/*", "metering receipt"),
     ("*.pcapng", "capture with TLS keys"),
     ("serial-*.txt", "frames of a serial line"),
     ("public_key.*", "public key"),

@@ -1,12 +1,15 @@
-"""What of a frame may stand in a trace: everything but secrets."""
+"""What of a frame may stand in a trace: no secrets; contracts, in which a sealed key is, by their hash."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
 HIDDEN = "***"
+CONTRACT = "exiResponse"
 # names of variables and keys whose values are secrets, in small letters: OCPP 2.0.1 part 2 appendix 3.1; 1.6 whitepaper
 SECRET_VARIABLES = frozenset({"basicauthpassword", "authorizationkey", "webpaymentssharedsecret"})
 SECRET_FIELDS = frozenset({"apnPassword", "password", "preSharedKey", "simPin"})
@@ -26,7 +29,18 @@ def _field(parent: Mapping[str, Any], name: str, value: Any) -> Any:
     rule = _RULES.get(name)
     if name in SECRET_FIELDS or (rule is not None and rule(parent)):
         return HIDDEN
+    if name == CONTRACT and isinstance(value, str) and value:
+        return f"sha256 {hashlib.sha256(value.encode()).hexdigest()}"
+    if name == "data" and isinstance(value, str) and CONTRACT in value:  # 1.6: the same as text inside DataTransfer
+        return _inner(value)
     return redacted(value)
+
+
+def _inner(text: str) -> str:
+    try:
+        return json.dumps(redacted(json.loads(text)))
+    except (ValueError, RecursionError):
+        return HIDDEN
 
 
 def _names_secret(name: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -47,3 +48,13 @@ def test_other_settings_are_shown() -> None:
 @given(st.text())
 def test_any_text_can_be_shown(text: str) -> None:
     redacted(text)
+
+
+def test_a_contract_is_shown_by_its_hash() -> None:
+    for message in (
+        [3, "1", {"status": "Accepted", "exiResponse": SECRET}],
+        [3, "1", {"status": "Accepted", "data": json.dumps({"status": "Accepted", "exiResponse": SECRET})}],
+    ):
+        shown = json.dumps(redacted(json.dumps(message)))
+        assert SECRET not in shown
+        assert hashlib.sha256(SECRET.encode()).hexdigest() in shown

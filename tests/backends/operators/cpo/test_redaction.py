@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -56,3 +58,14 @@ def test_what_is_no_secret_stays() -> None:
 )
 def test_any_payload_can_be_traced(value: Any) -> None:
     redacted(value)
+
+
+def test_a_contract_is_shown_by_its_hash() -> None:
+    for payload in (
+        {"status": "Accepted", "exiResponse": "SECRET"},
+        {"status": "Accepted", "data": json.dumps({"status": "Accepted", "exiResponse": "SECRET"})},
+    ):
+        shown = str(redacted(payload))
+        assert "SECRET" not in shown
+        assert hashlib.sha256(b"SECRET").hexdigest() in shown
+    assert redacted({"data": "exiResponse"}) == {"data": HIDDEN}
