@@ -5,7 +5,7 @@ import pytest
 
 from plugbench.__main__ import main
 
-SMALL = "stations: 2\nhours: 1\nsessions: 1\nsession_h: 0.5\nprocesses: 1\n"
+SMALL = "stations: 2\nhours: 1\nsessions: 1\nsession_h: 0.5\nprocesses: 1\nmeters: rtu\nlive_interval_s: 60\n"
 
 
 def test_a_fleet_file_is_run_and_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,13 @@ def test_other_durations_keep_the_proportions(hours: float, sessions: int, sessi
 def test_plans_that_cannot_be(plan: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         FleetPlan(**plan)  # type: ignore[arg-type]
+
+
+def test_the_example_of_the_documentation_is_the_proof_of_scale(tmp_path: Path) -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "fleet.md"
+    (example,) = re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "fleet.yaml").write_text(example)
+    assert load_plan(tmp_path / "fleet.yaml") == proof_of_scale()
 
 
 def test_a_file_says_everything(tmp_path: Path) -> None:
