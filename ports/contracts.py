@@ -58,4 +58,4 @@ class CertificateStatusSource(Protocol):
         """Its resource in the rig file, for traces."""
 
     async def status(self, certificate: bytes, issuer: bytes, deadline_s: float) -> CertificateStatus:
-        """Both DER; the answer's signature and time were checked. Raises RigError (no answer), PeerError (a bad one)."""
+        """Both DER; signature and time of the answer were checked. Raises RigError (none), PeerError (a bad one)."""
