@@ -84,6 +84,10 @@ class _Watchdog:
             on_expiry()
 
 
+def _nothing() -> None:
+    """Only wakes the loop."""
+
+
 class _IdleSelector(selectors.EpollSelector):
     """Asks its loop what to do where the selector of real time would go to sleep."""
 
@@ -100,8 +104,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """A selector event loop in virtual time, which starts at 0.
 
     Callbacks of one program always run in one order: first in, first out; timers by time, then by age; results of
-    executors in the order of submission. While held (`hold()`), time stands still and the loop waits in real time
-    for descriptors, threads and watchdogs; `run_in_executor` holds by itself.
+    executors in the order of submission, one at a time, each when nothing else is ready. While held (`hold()`), time
+    stands still and the loop waits in real time for descriptors, threads and watchdogs; `run_in_executor` holds by
+    itself.
 
     Descriptors and threads for which nobody holds are not waited for: time goes on without them, and when no timer
     is left either, that is a VirtualDeadlockError.
@@ -157,6 +162,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         events = select(0)
         if events or self.fire_watchdogs():
             return events
+        if self._hand_out_result():
+            return []
         if self._holds:
             return self._wait(select)
         if self._scheduled and self._scheduled[0].when() < math.inf:
@@ -245,15 +252,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return answer
 
     def _work_is_done(self, _work: ThreadFuture[Any]) -> None:
-        """Called in the worker's thread."""
+        """Called in the worker's thread: wakes the loop, which takes the result when nothing else is ready."""
         if not self.is_closed():
-            self.call_soon_threadsafe(self._hand_out_results)
+            self.call_soon_threadsafe(_nothing)
 
-    def _hand_out_results(self) -> None:
+    def _hand_out_result(self) -> bool:
+        """The oldest result, if it is there: how fast a thread was decides about no order."""
         while self._thread_results:
             work, answer = self._thread_results[0]
             if not (work.done() or answer.done()):
-                return
+                return False
             self._thread_results.popleft()
             if answer.done():
                 continue
@@ -263,6 +271,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
                 answer.set_exception(error)
             else:
                 answer.set_result(work.result())
+            return True
+        return False
 
     # network
 

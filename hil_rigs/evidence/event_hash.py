@@ -58,6 +58,7 @@ LEFT_OUT = (
         "hashes of messages that hold signatures",
     ),
     LeftOut("sdp.", frozenset({"vehicle", "source"}), "a port of the operating system"),
+    LeftOut("csms.transaction", frozenset({"flags"}), "name messages by hashes, and messages hold signatures"),
     LeftOut("webhook.", frozenset({"endpoint", "event"}), "ids that the pools draw"),
     LeftOut("pool.", frozenset({"error"}), "holds a trace id that the pools draw"),
     LeftOut("tls.", frozenset({"trusted_ca_keys", "certificates", "chain", "ocsp"}), "certificates of the run"),
@@ -107,6 +108,9 @@ LEFT_OUT = (
 )
 
 
+RANDOM_OCTETS = "tls."  # a handshake holds octets that OpenSSL draws
+
+
 def decode_event(line: bytes, number: int = 0) -> Event:
     """One line of the event file. Raises EventError naming the line."""
     if len(line) > MAX_LINE:
@@ -123,7 +127,7 @@ def canonical(event: Event) -> bytes:
     data = _without(event.data, names)
     content: dict[str, object] = {"at": event.at, "layer": event.layer, "kind": event.kind, "source": event.source}
     content["data"] = data
-    content["raw"] = event.raw if data == event.data else ""
+    content["raw"] = event.raw if data == event.data and not event.kind.startswith(RANDOM_OCTETS) else ""
     return msgspec.json.encode(content, order="sorted")
 
 

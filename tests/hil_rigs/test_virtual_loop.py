@@ -108,6 +108,30 @@ def test_tasks_are_cleaned_up_after_a_deadlock() -> None:
     assert cleaned == [True]
 
 
+@pytest.mark.parametrize("thread_s", [0.0, 0.02])
+def test_how_fast_a_thread_is_decides_about_no_order(thread_s: float) -> None:
+    order: list[object] = []
+
+    async def ready(rounds: int) -> None:
+        for number in range(rounds):
+            order.append(number)
+            await asyncio.sleep(0)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def work(name: str, seconds: float) -> None:
+            await loop.run_in_executor(None, time.sleep, seconds)
+            order.append(name)
+            loop.call_soon(order.append, f"after {name}")
+
+        await asyncio.gather(work("first", thread_s), work("second", 0.0), ready(50))
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(main())
+    assert order == [*range(50), "first", "after first", "second", "after second"]
+
+
 def test_an_executor_holds_time_and_other_timers_wait() -> None:
     async def main() -> tuple[float, list[str]]:
         loop = asyncio.get_running_loop()
