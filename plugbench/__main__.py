@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "secc": "play the charging station (SECC) for a real or foreign vehicle",
     "evcc": "play the vehicle (EVCC) for a real or foreign charging station",
     "backends": "run the pools, the PKI and everything around them: RCP, PCP, CPS, CCP, token, webhooks, EST, OCSP",
+    "operators": "run charge point operator, mobility operator, manufacturer and roaming hub, alone or together",
     "fleet": "run many stations in virtual time against one CPO, count what is lost or doubled",
     "doctor": "say what is missing on this machine and how to get it",
 }
