@@ -11,6 +11,7 @@ from decimal import Decimal
 from functools import partial
 
 from hil_rigs.run_check import check_pages, check_transaction
+from hil_rigs.scenario import ocpp_checks
 from hil_rigs.scenario.remains import Remains
 from hil_rigs.scenario.verifiers import VERIFIERS
 from ocmf.container import FormatError, parse
@@ -189,6 +190,14 @@ CHECKS: Mapping[str, Check] = {
     "wire.power.energy": Check(
         "wire.power", "the plant's energy equals the record's", _energy, {"tolerance_wh": "Wh, 10 when not given"}
     ),
+    "ocpp.repeats": Check(
+        "ocpp",
+        "a TransactionEvent that is sent again has its id again",
+        ocpp_checks.repeats,
+        {"at_least": "so many were sent again, 0 when not given"},
+    ),
+    "ocpp.numbers": Check("ocpp", "seqNo of each transaction has no gap and keeps its order", ocpp_checks.numbers, {}),
+    "ocpp.one_in_flight": Check("ocpp", "one call at a time waits for its answer", ocpp_checks.one_in_flight, {}),
     "csms.values": Check(
         "csms",
         "so many values of a page are kept by the CSMS",
