@@ -156,12 +156,12 @@ def smallest(kind: str, schema: str) -> Published:
 
 FLIPPED = [
     # message, schema, every how many bits (prime, so that all positions in an octet come up)
-    ("AuthorizationReq", "iso2", 1),
-    ("ChargeParameterDiscoveryRes", "iso2", 1),
+    ("AuthorizationReq", "iso2", 5),
+    ("ChargeParameterDiscoveryRes", "iso2", 5),
     ("CertificateInstallationReq", "iso2", 7),
     ("opcp-req", "iso2", 7),
-    ("CertificateInstallationRes", "iso2", 37),
-    ("opcp-res", "iso2", 37),
+    ("CertificateInstallationRes", "iso2", 101),
+    ("opcp-res", "iso2", 101),
     ("AuthorizationReq", "iso20_common", 19),
 ]
 

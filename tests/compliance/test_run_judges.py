@@ -19,7 +19,7 @@ from ports.trace import no_trace
 RIGS = Path(__file__).resolve().parents[2] / "rigs"
 
 
-@pytest.fixture(scope="module", params=["first_session", "two_connectors"])
+@pytest.fixture(scope="module", params=["first_session", pytest.param("two_connectors", marks=pytest.mark.foreign)])
 def outcome(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RunOutcome:
     """A finished run of an example rig, moved to virtual time."""
     folder = tmp_path_factory.mktemp("run")
