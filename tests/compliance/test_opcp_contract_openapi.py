@@ -50,7 +50,7 @@ EXCLUDED = [checks.positive_data_acceptance]
 # The file has one path template under two names, one for GET and one for DELETE: Allow lists both methods.
 ONE_TEMPLATE = {"/v1/ccp/signedContractData/{emaid}", "/v1/ccp/signedContractData/{pcid}"}
 FAST = settings(
-    max_examples=2,
+    max_examples=4,
     deadline=None,
     derandomize=True,
     database=None,
