@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Self
 
 from gateway.journal_entry import Delivery, Entry, Head, JournalError, JournalFullError, Signed, Stream
@@ -29,7 +30,7 @@ _FROM = "FROM intent i LEFT JOIN signature s ON s.seq = i.seq"
 ROWS_PER_STATEMENT = 256
 
 # 16 MiB of log between copies into the file: pages that many commits touch are copied once
-CHECKPOINT_PAGES = 4096
+PRAGMAS: Mapping[str, int] = MappingProxyType({"wal_autocheckpoint": 4096})
 
 
 class JournalStore:
@@ -41,10 +42,10 @@ class JournalStore:
         self._lock = lock
 
     @classmethod
-    def open(cls, path: Path, checkpoint_pages: int = CHECKPOINT_PAGES) -> Self:
+    def open(cls, path: Path, pragmas: Mapping[str, int] = PRAGMAS) -> Self:
         """Open for writing, create when missing. Raises JournalError: held by another process, damaged, too new.
 
-        checkpoint_pages: how long the log may grow before it is copied into the file.
+        pragmas: of SQLite, which trade memory for speed; durability is not among them.
         """
         lock = hold(path)
         try:
@@ -54,7 +55,8 @@ class JournalStore:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.execute("PRAGMA foreign_keys = ON")
-                connection.execute(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}")
+                for name, value in pragmas.items():
+                    connection.execute(f"PRAGMA {name} = {value}")
                 migrate(path, connection)
             except BaseException:
                 connection.close()

@@ -19,11 +19,11 @@ def resident_mib() -> float:
 
 
 def slope(samples: Sequence[float]) -> float:
-    """Growth of one sample an hour, in its unit per hour, over the second half: the first one fills caches.
+    """Growth of one sample an hour, in its unit per hour, over the last third: until then caches have filled.
 
     0.0 with fewer than three samples there. By Theil and Sen: one late collection of garbage does not count.
     """
-    settled = samples[len(samples) // 2 :]
+    settled = samples[len(samples) * 2 // 3 :]
     if len(settled) < 3:
         return 0.0
     return statistics.median(

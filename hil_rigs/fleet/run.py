@@ -22,7 +22,7 @@ from hil_rigs.virtual_clock import VirtualClock, run_virtual
 from ports.errors import RigError
 
 FLAT_SHARE = 0.005  # of its size that a process may grow each hour, and still counts as flat
-FLAT_HOURS = 6  # fewer say nothing about growth
+FLAT_HOURS = 9  # fewer say nothing about growth
 MAX_PROBLEMS = 200
 
 
@@ -31,8 +31,8 @@ class FleetResult:
     """What came of a fleet. verdict: "pass" or "fail"; problems say why (the first ones, problem_count = all).
 
     signed, kept: signed values in the journals, and at the CPO. repeated: messages that came again. faults: injected.
-    resident_mib: of all processes together, at the end; growth_mib_h: of the process that grew most, in the second
-    half. event_hash: the same for the same plan. seconds: real ones; cpu_seconds: of all processes.
+    resident_mib: of all processes together, at the end; growth_mib_h: of the process that grew most, in the last
+    third. event_hash: the same for the same plan. seconds: real ones; cpu_seconds: of all processes.
     """
 
     verdict: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -97,13 +96,10 @@ class _Shard:
         try:
             await csms.start()
             await self._open(csms)
-            gc.collect()
-            gc.freeze()  # what is there stays: to look through it again and again takes seconds with each collection
             await self._live(csms)
             await self._drain()
             registers = {one.name: str(one.simulated.shown("energy_import")) for one in self._stations}
         finally:
-            gc.unfreeze()
             await self._close()
             await csms.stop()
             await database.close()

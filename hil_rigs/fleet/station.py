@@ -45,7 +45,8 @@ CONNECTOR = "1"
 VEHICLE = "ev"
 MAX_A = 16.0
 BATTERY_WH = 180_000  # at 90 % efficiency the largest EAmount of ISO 15118-2, 200 kWh
-LOG_PAGES = 32  # a thousand logs of 16 MiB would fill the memory that they lie in
+# a thousand logs of 16 MiB and caches of 2 MiB would fill the memory that they lie in; cache_size: KiB when negative
+PRAGMAS = {"wal_autocheckpoint": 32, "cache_size": -64}
 _MODELS: dict[str, MeterModel] = {}
 
 
@@ -162,7 +163,7 @@ def _bus(plan: FleetPlan, simulated: SimulatedMeter, clock: VirtualClock, tracer
 async def _journal(path: Path, signer: FileSigner, clock: VirtualClock, tracer: Tracer) -> Journal:
     with reserve_path(path).open("wb") as reserve:  # room that is only claimed: a thousand times 1 MiB is too much
         os.truncate(reserve.fileno(), RESERVE_BYTES)
-    open_store = partial(JournalStore.open, checkpoint_pages=LOG_PAGES)
+    open_store = partial(JournalStore.open, pragmas=PRAGMAS)
     return await Journal.open(path, signer, clock, tracer=tracer, open_store=open_store)
 
 
