@@ -52,7 +52,11 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
         "--since", type=_time, metavar="TIME", help="what the mobility operator checks with it, ISO 8601 (a day ago)"
     )
     key.set_defaults(run=lambda args: asyncio.run(_key(args)))
-    for verb in (up, station, customer, key):
+    contract = verbs.add_parser("contract-publish", help="have the pools make a contract's certificate for a vehicle")
+    contract.add_argument("emaid", help="of a customer of the mobility operator")
+    contract.add_argument("--pcid", required=True, help="of a vehicle that its manufacturer has published")
+    contract.set_defaults(run=lambda args: asyncio.run(_contract(args)))
+    for verb in (up, station, customer, key, contract):
         verb.add_argument("--folder", type=Path, default=FOLDER, metavar="DIR", help=f"what is kept ({FOLDER})")
         verb.add_argument("--json", action="store_true", help="say it as one JSON object")
 
@@ -182,6 +186,15 @@ async def _key(args: argparse.Namespace) -> int:
     await add_key(Folder(args.folder), RealClock(), text, args.gateway, args.meter, args.since)
     text = f"key of gateway {args.gateway} and meter {args.meter}: trusted by CPO and mobility operator"
     return _done(args, text, gateway=args.gateway, meter=args.meter)
+
+
+async def _contract(args: argparse.Namespace) -> int:
+    from backends.operators.connections import Folder
+    from backends.operators.office import publish
+    from hil_rigs.real_clock import RealClock
+
+    await publish(Folder(args.folder), RealClock(), args.emaid, args.pcid)
+    return _done(args, f"contract {args.emaid}: published for {args.pcid}", emaid=args.emaid, pcid=args.pcid)
 
 
 def _time(text: str) -> datetime:

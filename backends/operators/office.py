@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from random import Random, SystemRandom
 
 import httpx
 
+from backend_client.opcp import Credentials, OpcpClient
 from backends.cpo_receiver import CpoReceiver
 from backends.operators.connections import FILE, Connections, Folder, StationPlace, address, party
 from backends.operators.cpo.settings import StationAccount, with_password
@@ -17,6 +19,7 @@ from backends.operators.cpo.tables import prepare as prepare_cpo
 from backends.operators.cpo.transactions import Transactions
 from backends.operators.mo.billing import Tariff
 from backends.operators.mo.cdrs import CdrReceiver
+from backends.operators.mo.publishing import Publisher
 from backends.operators.mo.settings import MoSettings
 from backends.operators.mo.staff import MoStaff
 from backends.operators.mo.tables import prepare as prepare_mo
@@ -147,6 +150,30 @@ async def _told(folder: Folder, connections: Connections, public_key: str, gatew
     if not answer.is_success:
         raise PeerError(f"{url} answered {answer.status_code}: {answer.text[:300]}", answer.content[:2000])
     return True
+
+
+async def publish(folder: Folder, clock: Clock, emaid: str, pcid: str) -> None:
+    """Have the pools make the certificate of a contract for a vehicle. Raises CustomerError, OpcpError, RigError."""
+    connections = loaded(folder)
+    async with pools_client(folder, connections, "mo", clock) as pools:
+        async with mo_staff(folder, connections, clock, SystemRandom()) as staff:
+            await Publisher(staff.database, clock, pools).publish(emaid, pcid)
+
+
+def pools_client(folder: Folder, connections: Connections, client_id: str, clock: Clock) -> OpcpClient:
+    """Of the pools; its secret goes from their file into one of its own. Raises RigError."""
+    place = connections.pools
+    if place is None:
+        raise RigError(f"{client_id}: expected the pools' URL and the file of their clients: it works with them")
+    try:
+        content = json.loads(Path(place.clients_file).read_text(encoding="utf-8"))
+        secret = next(one["client_secret"] for one in content["clients"] if one["client_id"] == client_id)
+        audience = str(content["audience"])
+    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
+        text = f"{place.clients_file}: no client {client_id} as `plugbench backends up` writes it"
+        raise RigError(f"{text} ({type(error).__name__})") from None
+    file = folder.replace_secret(f"pools-{client_id}.secret", secret)
+    return OpcpClient(place.url, Credentials(client_id, file, audience), clock)
 
 
 def loaded(folder: Folder) -> Connections:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from backend_client.ocpi_session import OcpiSession
 from backend_client.oicp_authoriser import OicpAuthoriser
 from backend_client.oicp_cdrs import OicpCdrs
 from backend_client.oicp_session import OicpSession
-from backend_client.opcp import Credentials, OpcpClient
+from backend_client.opcp import OpcpClient
 from backends.guarded_http import LOOPBACK
 from backends.operators import connections as places
 from backends.operators.connections import Connections, Folder, PoolsPlace
@@ -34,7 +33,7 @@ from backends.operators.ocpi_server import OcpiPartner
 from backends.operators.oem.serve import RunningOem, serve_oem
 from backends.operators.oem.settings import OemSettings
 from backends.operators.oem.tables import prepare as prepare_oem
-from backends.operators.office import accounts, add_driver, mo_settings, mo_staff
+from backends.operators.office import accounts, add_driver, mo_settings, mo_staff, pools_client
 from backends.store.database import Database
 from ports.authorisation import AuthorisationStatus, Authoriser
 from ports.charge_detail import ChargeDetailSink
@@ -217,15 +216,14 @@ def _mo_link(around: _Surroundings) -> tuple[MoLink, OcpiCdrs]:
 
 
 async def _oem(around: _Surroundings) -> RunningOem:
-    if around.connections.pools is None:
-        raise RigError("oem: expected the pools' URL and the file of their clients: it publishes there")
+    pools = _pools(around, "oem")
     database = Database(around.folder.database("oem"), around.clock, prepare_oem)
     around.stack.push_async_callback(database.close)
     place = around.connections.oem
     host, port = places.address(place.url)
     settings = OemSettings(host=host, port=port, webhooks=place.webhooks)
     try:
-        running = await serve_oem(settings, database, around.clock, _pools(around, "oem"), around.tracer, around.random)
+        running = await serve_oem(settings, database, around.clock, pools, around.tracer, around.random)
     except PlugbenchError as error:
         if place.webhooks:
             error.add_note("pools that refuse webhooks to this machine: start them with --allow-loopback, or say")
@@ -238,18 +236,7 @@ async def _oem(around: _Surroundings) -> RunningOem:
 
 
 def _pools(around: _Surroundings, client_id: str) -> OpcpClient:
-    """A client of the pools; its secret goes from their file into one of its own."""
-    place = around.connections.pools
-    assert place is not None  # noqa: S101 - asked only where there are pools
-    try:
-        content = json.loads(Path(place.clients_file).read_text(encoding="utf-8"))
-        secret = next(one["client_secret"] for one in content["clients"] if one["client_id"] == client_id)
-        audience = str(content["audience"])
-    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
-        text = f"{place.clients_file}: no client {client_id} as `plugbench backends up` writes it"
-        raise RigError(f"{text} ({type(error).__name__})") from None
-    file = around.folder.replace_secret(f"pools-{client_id}.secret", secret)
-    client = OpcpClient(place.url, Credentials(client_id, file, audience), around.clock)
+    client = pools_client(around.folder, around.connections, client_id, around.clock)
     around.stack.push_async_callback(client.close)
     return client
 

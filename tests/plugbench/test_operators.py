@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +17,13 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
+from backends.operators.connections import PCID
 from plugbench.__main__ import main
 from tests.backends.operators.foreign_station import bills, charge, secret_of
 from tests.backends.operators.sessions import Station
@@ -32,6 +40,15 @@ def up(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], d
             yield process, json.loads(process.stdout.readline())
         finally:
             process.terminate()
+
+
+def signing_request() -> str:
+    """Of the demo's vehicle, for a key of its own."""
+    names = [(NameOID.COMMON_NAME, PCID), (NameOID.ORGANIZATION_NAME, "Plugbench")]
+    subject = x509.Name([x509.NameAttribute(kind, value) for kind, value in names])
+    key = ec.generate_private_key(ec.SECP256R1())
+    made = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    return base64.b64encode(made.public_bytes(Encoding.DER)).decode()
 
 
 def ended(process: subprocess.Popen[str]) -> None:
@@ -69,10 +86,14 @@ def test_from_the_first_start_to_the_bill(tmp_path: Path, capsys: pytest.Capture
             header = {"Authorization": f"Bearer {token}"}
             stations = httpx.get(f"{facts['cpo']['api_url']}/stations", headers=header, trust_env=False).json()
             assert [one["identity"] for one in stations["stations"]] == ["CP1"]
-            vehicle = secret_of(facts["oem"]["token_file"])
-            header = {"Authorization": f"Bearer {vehicle}"}
-            contracts = httpx.get(f"{facts['oem']['url']}/contracts", headers=header, trust_env=False)
-            assert contracts.status_code == 200, contracts.text
+            header = {"Authorization": f"Bearer {secret_of(facts['oem']['token_file'])}"}
+            with httpx.Client(base_url=facts["oem"]["url"], headers=header, trust_env=False, timeout=20) as vehicle:
+                assert vehicle.put("/certificate", json={"request": signing_request()}).status_code == 200
+                words = ["contract-publish", facts["mo"]["emaid"], "--pcid", PCID, "--folder", str(folder)]
+                assert main(["operators", *words]) == 0
+                while not (listed := vehicle.get("/contracts").json()["contracts"]):  # the pools call, it fetches
+                    time.sleep(0.05)
+            assert [one["emaid"] for one in listed] == [facts["mo"]["emaid"]]
             ended(process)
     private = [file for file in folder.rglob("*") if file.is_file() and stat.S_IMODE(file.stat().st_mode) & 0o077]
     assert [file.name for file in private if not file.name.endswith(("-wal", "-shm"))] == []
