@@ -55,11 +55,6 @@ async def check_token(token: str) -> Principal:
 
 
 @pytest.fixture
-async def issued(authorities: CertificateAuthorities) -> dict[str, Issued]:
-    return await build_realm(authorities, "p256", "iso2-strict")
-
-
-@pytest.fixture
 async def curves(authorities: CertificateAuthorities, issued: dict[str, Issued]) -> None:
     await build_realm(authorities, "p521", "iso20-strict")
     await build_realm(authorities, "ed448", "iso20-strict", algorithm="ed448")

@@ -51,11 +51,6 @@ def test_the_request_that_is_damaged_is_a_good_one() -> None:
 
 
 @pytest.fixture
-async def issued(authorities: CertificateAuthorities) -> dict[str, Issued]:
-    return await build_realm(authorities, "r", "iso2-strict")
-
-
-@pytest.fixture
 def responder(authorities: CertificateAuthorities) -> OcspResponder:
     return OcspResponder(authorities)
 
@@ -97,7 +92,7 @@ async def test_every_certificate_below_a_root_is_good_until_it_is_revoked(
 async def test_responses_of_other_curves(
     authorities: CertificateAuthorities, responder: OcspResponder, clock: ManualClock, preset: str, algorithm: str
 ) -> None:
-    one = (await build_realm(authorities, "r", preset, algorithm=algorithm))["vehicle"]
+    one = (await build_realm(authorities, "p256", preset, algorithm=algorithm))["vehicle"]
     answer = await responder.answer(ocsp_request(one.certificate, one.chain[1].x509))
     basic = ocsp.OCSPResponse.load(answer.der).basic_ocsp_response
     assert basic["certs"][0].public_key.dump() != one.chain[1].x509.public_key.dump()
@@ -203,8 +198,8 @@ async def test_new_cas_are_found(
     authorities: CertificateAuthorities, responder: OcspResponder, issued: dict[str, Issued], clock: ManualClock
 ) -> None:
     assert await status(responder, issued["secc"], clock) is Status.GOOD
-    await authorities.issue(Order(realm="r", kind="mo-sub2"), actor="t")
-    new = await authorities.issue(Order(realm="r", kind="contract"), actor="t")
+    await authorities.issue(Order(realm="p256", kind="mo-sub2"), actor="t")
+    new = await authorities.issue(Order(realm="p256", kind="contract"), actor="t")
     assert await status(responder, new, clock) is Status.GOOD
 
 
