@@ -178,12 +178,16 @@ async def _key(args: argparse.Namespace) -> int:
     from backends.operators.connections import Folder
     from backends.operators.office import add_key
     from hil_rigs.real_clock import RealClock
+    from ocmf.keys import KeyFormatError
 
     try:
         text = args.file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RigError(f"{args.file}: {error}") from error
-    await add_key(Folder(args.folder), RealClock(), text, args.gateway, args.meter, args.since)
+    try:
+        await add_key(Folder(args.folder), RealClock(), text, args.gateway, args.meter, args.since)
+    except KeyFormatError as error:
+        raise RigError(f"{args.file}: {error}") from error
     text = f"key of gateway {args.gateway} and meter {args.meter}: trusted by CPO and mobility operator"
     return _done(args, text, gateway=args.gateway, meter=args.meter)
 

@@ -25,6 +25,7 @@ from backends.operators.mo.staff import MoStaff
 from backends.operators.mo.tables import prepare as prepare_mo
 from backends.operators.ocpi_server import OcpiPartner
 from backends.store.database import Database
+from ocmf.keys import decode_public_key
 from ports.clock import Clock
 from ports.errors import PeerError, RigError
 
@@ -108,11 +109,11 @@ async def add_customer(folder: Folder, clock: Clock, login: str, emaid: str, car
 async def add_key(
     folder: Folder, clock: Clock, public_key: str, gateway: str, meter: str, since: datetime | None = None
 ) -> None:
-    """Trust a key at MO and CPO, at once; what waited for it is judged. since: None = a day ago.
+    """Trust a key (any encoding of the field) at MO and CPO, at once; what waited for it is judged.
 
-    Raises RigError, PeerError, KeyFormatError.
+    since: from when the MO checks with it, None = a day ago. Raises RigError, PeerError, KeyFormatError.
     """
-    connections = loaded(folder)
+    connections, public_key = loaded(folder), decode_public_key(public_key).hex()
     async with mo_staff(folder, connections, clock, SystemRandom()) as staff:
         begins = since or clock.now() - timedelta(days=1)
         await staff.register_key(public_key, begins, meter=meter, gateway=gateway)

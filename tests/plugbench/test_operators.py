@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from backends.operators.connections import PCID
+from ocmf.keys import decode_public_key
 from plugbench.__main__ import main
 from tests.backends.operators.foreign_station import bills, charge, secret_of
 from tests.backends.operators.sessions import Station
@@ -61,7 +62,7 @@ def ended(process: subprocess.Popen[str]) -> None:
 
 def test_from_the_first_start_to_the_bill(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, meter = tmp_path / "operators", Station(evse="DE*PLC*E0001")
-    (tmp_path / "key.hex").write_text(meter.public_key)
+    (tmp_path / "key.pem").write_text(decode_public_key(meter.public_key).pem())
     with backends_up(tmp_path / "pools", "--allow-loopback") as (_, pools):
         where = ("--pools", pools["url"], "--clients", pools["clients_file"])
         with up(folder, *where, "--trace", str(tmp_path / "trace.jsonl")) as (process, facts):
@@ -79,7 +80,7 @@ def test_from_the_first_start_to_the_bill(tmp_path: Path, capsys: pytest.Capture
                 "--since",
                 "2026-01-01",
             ]
-            assert main(["operators", "key-add", str(tmp_path / "key.hex"), *known]) == 0
+            assert main(["operators", "key-add", str(tmp_path / "key.pem"), *known]) == 0
             (bill,) = asyncio.run(bills(facts["mo"]))
             assert (bill["energy_kwh"], bill["emaid"]) == ("2.500", facts["mo"]["emaid"])
             token = secret_of(facts["cpo"]["api_token_file"])
@@ -123,6 +124,8 @@ def test_mistakes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert main(["operators", "station-add", "CP2", *folder]) == 2
     assert main(["operators", "station-add", "a/b", *folder]) == 2
     assert "expected up to 48 characters" in capsys.readouterr().err
+    (tmp_path / "key").write_text("no key")
+    assert main(["operators", "key-add", str(tmp_path / "key"), "--gateway", "G", "--meter", "M", *folder]) == 2
     (tmp_path / "d" / "connections.json").write_text("{}")
     assert main(["operators", "up", *folder]) == 2
     assert "connections.json: Object missing required field" in capsys.readouterr().err
