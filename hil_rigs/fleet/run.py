@@ -22,6 +22,7 @@ from hil_rigs.virtual_clock import VirtualClock, run_virtual
 from ports.errors import RigError
 
 FLAT_SHARE = 0.005  # of its size that a process may grow each hour, and still counts as flat
+FLAT_MIB = 1.0  # or so much: of a small one, chance is a larger share
 FLAT_HOURS = 9  # fewer say nothing about growth
 MAX_PROBLEMS = 200
 
@@ -81,7 +82,7 @@ def run_fleet(plan: FleetPlan, folder: Path, say: Callable[[list[Hour]], None]) 
         samples = [hour.resident_mib for hour in one.hours]
         growth = slope(samples)
         worst = max(worst, growth)
-        if len(samples) >= FLAT_HOURS and growth > FLAT_SHARE * samples[-1]:
+        if len(samples) >= FLAT_HOURS and growth > max(FLAT_MIB, FLAT_SHARE * samples[-1]):
             problems.append(f"process {one.shard} grows by {growth:.2f} MiB an hour")
     return FleetResult(
         verdict="fail" if problems else "pass",
