@@ -32,7 +32,9 @@ class Leases:
         return held
 
     async def release(self) -> None:
-        """Let others deliver at once. Raises StoreError."""
+        """Let others deliver at once; harmless when there is nothing to release. Raises StoreError."""
+        if not self._until:
+            return
         self._until.clear()
         await self._database.write(
             lambda connection: connection.execute(LEASES.delete().where(LEASES.c.holder == self._holder))
