@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.report import Report
-from hil_rigs.fleet.memory import MEMORY
+from hil_rigs.fleet.memory import folder_in_memory
 from hil_rigs.fleet.plan import proof_of_scale
 from hil_rigs.fleet.run import FLAT_SHARE, FleetResult, run_fleet
 from hil_rigs.fleet.shard import Hour
@@ -52,7 +52,7 @@ def full_size(report: Report) -> FleetResult:
         report.progress(f"hour {hours[0].hour}: {signed} signed, {waiting} waiting, {seconds:.0f} s")
 
     plan = msgspec.structs.replace(proof_of_scale(), processes=PROCESSES)
-    with tempfile.TemporaryDirectory(prefix="plugbench-fleet-", dir=MEMORY) as folder:
+    with tempfile.TemporaryDirectory(prefix="plugbench-fleet-", dir=folder_in_memory(plan.need_mib)) as folder:
         return run_fleet(plan, Path(folder), tell)
 
 
@@ -62,7 +62,7 @@ def same_hash(report: Report) -> None:
     for processes in (PROCESSES, 1):
         report.progress(f"{SMALL} stations, {SMALL_HOURS:g} hours, {processes} processes")
         plan = msgspec.structs.replace(proof_of_scale(SMALL, SMALL_HOURS), processes=processes)
-        with tempfile.TemporaryDirectory(prefix="plugbench-fleet-", dir=MEMORY) as folder:
+        with tempfile.TemporaryDirectory(prefix="plugbench-fleet-", dir=folder_in_memory(plan.need_mib)) as folder:
             hashes.append(run_fleet(plan, Path(folder), lambda _hours: None).event_hash)
     detail = f"{hashes[0][:16]}, {hashes[1][:16]}"
     report.ratio("event hashes of one seed that differ, per run", len(set(hashes)) - 1, 2, ceiling=0, detail=detail)

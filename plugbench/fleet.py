@@ -38,7 +38,7 @@ def run_command(args: argparse.Namespace) -> int:
     """Run; 0 when nothing was lost, doubled or left out, else 1."""
     import msgspec
 
-    from hil_rigs.fleet.memory import MEMORY
+    from hil_rigs.fleet.memory import folder_in_memory
     from hil_rigs.fleet.run import run_fleet
 
     plan = _plan(args)
@@ -46,7 +46,7 @@ def run_command(args: argparse.Namespace) -> int:
         args.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         result = run_fleet(plan, args.folder, _tell)
     else:
-        with tempfile.TemporaryDirectory(prefix="plugbench-fleet-", dir=MEMORY) as folder:
+        with tempfile.TemporaryDirectory(prefix="plugbench-fleet-", dir=folder_in_memory(plan.need_mib)) as folder:
             result = run_fleet(plan, Path(folder), _tell)
     if args.json:
         print(msgspec.json.encode(result).decode())

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
 MIB = 1 << 20
-_SHM = Path("/dev/shm")  # noqa: S108 - whoever uses it makes a folder of its own there
-MEMORY = _SHM if _SHM.is_dir() else None  # for `tempfile`: None is its default
+SHM = Path("/dev/shm")  # noqa: S108 - whoever uses it makes a folder of its own there
+
+
+def folder_in_memory(need_mib: float) -> Path | None:
+    """Where files lie in memory, with so much room; None (`tempfile`'s default) where there is none."""
+    if not SHM.is_dir() or shutil.disk_usage(SHM).free < need_mib * MIB:
+        return None
+    return SHM
 
 
 def resident_mib() -> float:

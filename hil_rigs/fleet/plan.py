@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -86,9 +86,10 @@ class FleetPlan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"outages: the last one ends at {free_at:g} h, after the {self.hours:g} h of the fleet")
 
     @property
-    def end(self) -> datetime:
-        """Civil time at the end, when nothing sets the clock."""
-        return self.start + timedelta(hours=self.hours)
+    def need_mib(self) -> float:
+        """Room for journals and database, generously: half a MiB for each station and 20 KiB for each reading."""
+        readings = self.sessions * (3 + self.session_h * 3600 / self.reading_interval_s)
+        return 64 + self.stations * (0.5 + 0.02 * readings)
 
 
 def proof_of_scale(stations: int = 1000, hours: float = 24.0) -> FleetPlan:

@@ -15,8 +15,8 @@ from hil_rigs.fleet.csms import DrawnFaults
 from hil_rigs.fleet.direct_bus import DirectBus
 from hil_rigs.fleet.driver import HOUR_S, begins
 from hil_rigs.fleet.inline_loop import InlineLoop
-from hil_rigs.fleet.memory import resident_mib, slope
-from hil_rigs.fleet.plan import MARGIN_H, Faults, FleetPlan
+from hil_rigs.fleet.memory import folder_in_memory, resident_mib, slope
+from hil_rigs.fleet.plan import MARGIN_H, Faults, FleetPlan, proof_of_scale
 from hil_rigs.virtual_clock import VirtualClock, run_virtual
 from meters.constant_power import ConstantPower
 from meters.modbus_meter import ModbusMeter
@@ -72,6 +72,12 @@ def test_faults_come_in_their_shares_and_each_station_has_its_own() -> None:
 
     alone, among = run_virtual(main, start=START, seed=5)
     assert alone == among
+
+
+def test_what_does_not_fit_into_memory_lies_elsewhere() -> None:
+    assert folder_in_memory(1e12) is None
+    assert 1000 < proof_of_scale().need_mib < 2000
+    assert proof_of_scale(10).need_mib < 100
 
 
 def test_memory_that_grows_has_a_slope_and_one_jump_has_none() -> None:
