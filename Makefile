@@ -24,14 +24,14 @@ run: setup ## Plug & Charge from plug to bill, with nothing attached (RIG=file f
 	@$(BIN)/plugbench run $(RIG) $(ARGS)
 
 test: setup ## the tests (ARGS="-k pilot" goes to pytest; WORKERS=0: one after the other)
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not soak and not fuzz and not foreign" $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not soak and not fuzz and not foreign" $(ARGS)
 
 check: setup ## format check, lint, types, floors of the house, tests, docs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not soak and not fuzz and not foreign" $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not soak and not fuzz and not foreign" $(ARGS)
 	@$(BIN)/python .ci/check_docs.py
 
 format: setup ## write the format and the mechanical lint fixes
