@@ -9,7 +9,7 @@ WORKERS ?= auto
 RIG ?= rigs/plug_and_charge.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench soak fuzz compliance generate lock clean
+.PHONY: help setup run test scenarios check format bench soak fuzz compliance generate lock clean
 
 help: ## show the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ run: setup ## Plug & Charge from plug to bill, with nothing attached (RIG=file f
 
 test: setup ## the tests (ARGS="-k pilot" goes to pytest; WORKERS=0: one after the other)
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not soak and not fuzz and not foreign" $(ARGS)
+
+scenarios: setup ## every scenario of the library once (ARGS="--defects --repeat 20")
+	@$(BIN)/plugbench run scenarios --junit runs/scenarios.xml $(ARGS)
 
 check: setup ## format check, lint, types, floors of the house, tests, docs
 	@$(BIN)/ruff format --check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -219,7 +220,9 @@ async def test_all_of_it_over_a_link(bench: Bench) -> None:
         "action": "Install",
         "exiRequest": base64.b64encode(b"request").decode(),
     }
-    assert base64.b64encode(b"exi").decode() in repr(bench.trace)
+    shown = repr(bench.trace)
+    assert base64.b64encode(b"request").decode() in shown
+    assert f"sha256 {hashlib.sha256(base64.b64encode(b'exi')).hexdigest()}" in shown
     with pytest.raises(PeerError, match="no certificate status"):
         await link.status(LEAF.der, SUB.der, 4.0)
     assert csms.of("GetCertificateStatus")[0]["ocspRequestData"]["responderURL"] == "http://ocsp.example"

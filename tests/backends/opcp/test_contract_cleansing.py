@@ -15,8 +15,17 @@ from tests.postgres import as_it_is
 PCID, EMAID = "PLBPROVCERT000042", "DEPLBC00000042"
 
 
-@pytest.mark.parametrize(("preset", "namespace"), [("iso2-strict", ISO2), ("iso20-strict", ISO20)])
-@pytest.mark.parametrize("revoked", ["mo-sub1", "mo-sub2", "contract"])
+@pytest.mark.parametrize(
+    ("preset", "namespace", "revoked"),
+    [
+        ("iso2-strict", ISO2, "mo-sub1"),
+        ("iso20-strict", ISO20, "contract"),
+        pytest.param("iso2-strict", ISO2, "mo-sub2", marks=pytest.mark.soak),
+        pytest.param("iso2-strict", ISO2, "contract", marks=pytest.mark.soak),
+        pytest.param("iso20-strict", ISO20, "mo-sub1", marks=pytest.mark.soak),
+        pytest.param("iso20-strict", ISO20, "mo-sub2", marks=pytest.mark.soak),
+    ],
+)
 async def test_a_contract_goes_when_anything_of_its_chain_is_revoked(
     sqlite_url: str, tmp_path: Path, preset: str, namespace: str, revoked: str
 ) -> None:

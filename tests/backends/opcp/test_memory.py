@@ -14,6 +14,7 @@ ROUND = 4
 MOST = 60  # objects of a request that makes nothing new; a certificate that stayed would be some 300
 
 
+@pytest.mark.soak
 async def test_a_round_of_requests_leaves_nothing_behind(story: Story) -> None:
     vehicle = await story.vehicle()
     data, _ = await story.world.contract("iso2", EMAID, vehicle.issued.stored.certificate)
