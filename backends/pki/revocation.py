@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
 
-import sqlalchemy as sa
 from asn1crypto import ocsp  # type: ignore[import-untyped]
 from asn1crypto.x509 import Certificate  # type: ignore[import-untyped]
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -101,6 +100,8 @@ class RevocationChecker:
         self._http = http
         self.rules = rules or RevocationRules()
         self._kept: OrderedDict[bytes, Verdict] = OrderedDict()
+        self._known: dict[tuple[str, ...], dict[str, int | None]] = {}  # of our own store, at its version
+        self._version: int | None = None
         self._asking: dict[bytes, asyncio.Task[Verdict]] = {}
 
     async def status(self, certificate: Certificate, issuer: Certificate, at: datetime) -> Status:
@@ -129,21 +130,24 @@ class RevocationChecker:
     async def require_good(self, path: Sequence[Certificate], at: datetime) -> None:
         """Raises Revoked; StatusUnknown under the hard policy."""
         for certificate, verdict in zip(path, await self.verdicts(path, at), strict=False):
-            text = f"{describe(certificate.subject)}: {verdict.detail}"
-            if verdict.status is Status.REVOKED:
-                raise Revoked(text, certificate.dump())
-            if verdict.status is Status.UNKNOWN and self.rules.policy is Policy.HARD:
-                raise StatusUnknown(text, certificate.dump())
+            unknown = verdict.status is Status.UNKNOWN and self.rules.policy is Policy.HARD
+            if verdict.status is Status.REVOKED or unknown:
+                text = f"{describe(certificate.subject)}: {verdict.detail}"
+                raise (StatusUnknown if unknown else Revoked)(text, certificate.dump())
 
     async def _local(self, certificates: list[Certificate], at: datetime) -> list[Verdict | None]:
         if self._database is None:
             return [None] * len(certificates)
-        prints = [store.fingerprint(certificate) for certificate in certificates]
-
-        def work(connection: sa.Connection) -> dict[str, int | None]:
-            return store.revocations(connection, prints)
-
-        found = await self._database.look_up(work)
+        prints = tuple(store.fingerprint(certificate) for certificate in certificates)
+        version = self._database.version()
+        if version is None or version != self._version:
+            self._version = version
+            self._known.clear()
+        found = self._known.get(prints)
+        if found is None:
+            found = await self._database.look_up(lambda connection: store.revocations(connection, prints))
+            if len(self._known) < CACHED:
+                self._known[prints] = found
         return [_local_verdict(found[one], at) if one in found else None for one in prints]
 
     async def _remote(self, certificate: Certificate, issuer: Certificate, at: datetime) -> Verdict:

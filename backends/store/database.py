@@ -63,6 +63,7 @@ class Database:
         prepare: makes or renews the tables within one transaction; the pools' migrations by default.
         Raises StoreError.
         """
+        self._looker: sa.Connection | None = None
         self._clock = clock
         self._url = sa.make_url(url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
@@ -99,8 +100,25 @@ class Database:
     async def look_up(self, work: Work[T]) -> T:
         """As `read`, for a few look-ups by key: SQLite answers them faster than another thread could be asked."""
         if self.is_sqlite:
-            return self._transaction(work, writes=False)
+            return self._look(work)
         return await self.read(work)
+
+    def _look(self, work: Work[T]) -> T:
+        """In a connection that stays open: to take one from the pool costs as much as the look-up itself."""
+        if self._looker is None:
+            self._looker = self._engine.connect().execution_options(writes=False)
+        try:
+            with self._looker.begin():
+                return work(self._looker)
+        except OperationalError as error:
+            raise StoreError(f"database {self._url!r}: {error.orig}") from error
+
+    def version(self) -> int | None:
+        """A number that changes with every commit of anybody; None where that cannot be known cheaply (PostgreSQL)."""
+        if not self.is_sqlite or self._looker is None:
+            return None
+        number: int | None = self._looker.connection.cursor().execute("PRAGMA data_version").fetchone()[0]
+        return number
 
     async def write(self, work: Work[T]) -> T:
         """Run `work` in a transaction that commits when it returns and rolls back when it raises.
@@ -128,6 +146,9 @@ class Database:
     async def close(self) -> None:
         """Wait for running work and close; harmless when closed."""
         loop = asyncio.get_running_loop()
+        if self._looker is not None:
+            self._looker.close()
+            self._looker = None
         with self._clock.hold():
             for executor in {self._writers, self._readers}:
                 await loop.run_in_executor(None, executor.shutdown)

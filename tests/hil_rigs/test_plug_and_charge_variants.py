@@ -93,6 +93,7 @@ def run(text: str, tmp_path: Path) -> tuple[RunOutcome, list[dict[str, object]]]
     return outcome, [json.loads(line) for line in (folder / "events.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.mark.soak
 def test_an_update_over_ocpp_16_with_client_certificates_and_a_bill_over_the_hub(tmp_path: Path) -> None:
     outcome, events = run(OCPP16_OVER_THE_HUB, tmp_path)
     assert outcome.result.verdict == "pass", outcome.result
@@ -131,6 +132,7 @@ def test_charging_that_costs_nothing_asks_nobody(tmp_path: Path) -> None:
     assert [event["data"]["id_type"] for event in events if event["kind"] == "session.authorised"] == ["NONE"]  # type: ignore[index]
 
 
+@pytest.mark.soak
 def test_a_run_fails_when_the_operator_cannot_verify_its_bill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def nobody_told_the_operator(*_arguments: object) -> None:
         """The station's key is not registered."""
@@ -146,6 +148,7 @@ def test_a_run_fails_when_the_operator_cannot_verify_its_bill(tmp_path: Path, mo
     assert outcome.result.sessions[0].verdict == "valid"
 
 
+@pytest.mark.soak
 def test_a_run_fails_when_no_contract_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing_ordered(*_arguments: object) -> None:
         """Neither maker nor operator has done anything."""

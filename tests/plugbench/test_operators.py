@@ -60,6 +60,7 @@ def ended(process: subprocess.Popen[str]) -> None:
     assert process.stderr.read() == ""
 
 
+@pytest.mark.foreign
 def test_from_the_first_start_to_the_bill(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, meter = tmp_path / "operators", Station(evse="DE*PLC*E0001")
     (tmp_path / "key.pem").write_text(decode_public_key(meter.public_key).pem())

@@ -107,6 +107,7 @@ def test_a_certificate_that_the_vehicle_does_not_trust(tmp_path):
     assert any(line["event"] == "tls.failed" for line in secc.lines)
 
 
+@pytest.mark.soak
 def test_interrupted_in_the_middle_both_sides_say_so():
     with Secc() as secc:
         command = [*PLUGBENCH, "evcc", "--interface", "lo", "--sdp-port", str(secc.port), "--json", "--loops", "0"]
@@ -123,6 +124,7 @@ def test_interrupted_in_the_middle_both_sides_say_so():
     assert secc.lines[-1]["sessions"][0]["outcome"] == "lost"
 
 
+@pytest.mark.soak
 def test_a_paused_session_is_joined_again():
     with Secc("--sessions", 2) as secc:
         vehicle = evcc(secc.port, "--loops", 1, "--resume-after", "0.1")

@@ -137,3 +137,20 @@ async def test_two_servers_may_migrate_at_once(tmp_path: Path) -> None:
     for server in servers:
         assert await server.read(count) == 0
         await server.close()
+
+
+async def test_the_version_changes_with_every_commit_of_anybody(store_url: str, database: Database) -> None:
+    assert await database.look_up(count) == 0
+    before = database.version()
+    if not database.is_sqlite:
+        assert before is None
+        return
+    assert database.version() == before
+    await database.write(add)
+    own = database.version()
+    assert own != before
+    other = Database(store_url, ManualClock())
+    await other.write(add)
+    await other.close()
+    assert database.version() != own
+    assert await database.look_up(count) == 2
