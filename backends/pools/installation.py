@@ -64,7 +64,7 @@ def read_request(octets: bytes, namespace: str) -> InstallationRequest:
         message: Any = decode(SCHEMAS[namespace], octets)
     except ExiError as error:
         raise wrong(str(error)) from error
-    body = message.Body.BodyElement if isinstance(message, iso2.V2G_Message) else message
+    body = getattr(message.Body, "BodyElement", None) if isinstance(message, iso2.V2G_Message) else message
     read = _READERS.get(type(body))
     if read is None:
         expected = "a CertificateInstallationReq or CertificateUpdateReq"
