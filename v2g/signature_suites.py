@@ -49,15 +49,18 @@ class Suite:
         return self.curve is None and isinstance(key, ed448.Ed448PublicKey | ed448.Ed448PrivateKey)
 
     def raw_value(self, signature: bytes) -> bytes:
-        """The SignatureValue of what a signer answered. Raises LocalError when that is neither raw nor DER."""
-        if len(signature) == self.value_length:
-            return signature
+        """The SignatureValue of what a signer answered. Raises LocalError when that is neither raw nor DER.
+
+        DER comes first: with small numbers it is as long as the raw value. (One raw value in 2^40 reads as DER.)
+        """
         if self.curve:
             try:
                 r, s = decode_dss_signature(signature)
                 return r.to_bytes(self.half, "big") + s.to_bytes(self.half, "big")
             except (ValueError, OverflowError):
                 pass
+        if len(signature) == self.value_length:
+            return signature
         raise LocalError(f"the signer answered {len(signature)} octets, which are no signature of {self.name}")
 
     def check(self, key: PublicKey, value: bytes, octets: bytes) -> None:

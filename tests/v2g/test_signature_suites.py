@@ -57,6 +57,12 @@ def test_der_and_raw_values_are_the_same(r: int, s: int):
     assert P256.raw_value(raw) == raw
 
 
+def test_der_may_be_as_long_as_the_raw_value():
+    r, s = 2**230, 2**230
+    assert len(encode_dss_signature(r, s)) == P256.value_length
+    assert P256.raw_value(encode_dss_signature(r, s)) == r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+
 @pytest.mark.parametrize("answer", [b"", b"\x30\x03\x02\x01", bytes(63), encode_dss_signature(2**256, 1)])
 def test_other_answers_of_a_signer_are_refused(answer: bytes):
     with pytest.raises(LocalError, match="no signature of ECDSA P-256"):
