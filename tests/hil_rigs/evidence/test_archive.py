@@ -1,9 +1,6 @@
 import io
 import zipfile
-from collections.abc import Callable
 from contextlib import suppress
-from itertools import chain
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -11,8 +8,6 @@ from hypothesis import strategies as st
 
 from hil_rigs.evidence.archive import Archive, ArchiveError, write_archive
 from hil_rigs.evidence.names import BadNameError, check_name
-from hil_rigs.evidence.source import ArchiveSource
-from hil_rigs.evidence.verify import check_source
 from ports.errors import PeerError
 
 FILES = {"a.txt": b"first", "records/T1.ocmf": b"OCMF|{}|{}", "leer": b""}
@@ -126,44 +121,3 @@ def test_bad_names(name: str) -> None:
     hostile = archive({good: b""}).replace(good.encode(), name.encode())
     with pytest.raises(BadNameError):
         read(hostile)
-
-
-def holds(octets: bytes) -> bool:
-    try:
-        return not check_source(ArchiveSource(Archive(io.BytesIO(octets)))).problems
-    except PeerError:
-        return False
-
-
-def unseen_changes(octets: bytes, offsets: list[int], change: Callable[[int], int]) -> list[int]:
-    """Offsets where another octet is not noticed."""
-    changed = bytearray(octets)
-    found = []
-    for offset in offsets:
-        changed[offset] = change(octets[offset])
-        if holds(bytes(changed)):
-            found.append(offset)
-        changed[offset] = octets[offset]
-    return found
-
-
-def structure(octets: bytes) -> set[int]:
-    """Offsets of everything that is not content."""
-    entries = Archive(io.BytesIO(octets)).entries.values()
-    end = max(entry.start + entry.size for entry in entries)
-    return {*chain.from_iterable(range(entry.offset, entry.start) for entry in entries), *range(end, len(octets))}
-
-
-def test_no_octet_changes_unseen(sealed_once: Path) -> None:
-    octets = (sealed_once / "evidence.zip").read_bytes()
-    assert holds(octets)
-    every = sorted({*structure(octets), *range(0, len(octets), 97)})
-    assert unseen_changes(octets, every, lambda octet: octet ^ 0x01) == []
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize("bit", [0x01, 0x80])
-def test_no_octet_at_all_changes_unseen(sealed_once: Path, bit: int) -> None:
-    octets = (sealed_once / "evidence.zip").read_bytes()
-    assert unseen_changes(octets, list(range(len(octets))), lambda octet: octet ^ bit) == []
