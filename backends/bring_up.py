@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,6 +33,7 @@ from backends.pools.root_pool import RootPool, RootType
 from backends.pools.webhook_target import TargetRules
 from backends.sealing import Sealer
 from backends.store.database import Database
+from backends.store.ids import SYSTEM
 from backends.store.schema import CLIENTS
 from backends.token.clients import register_client
 from ports.clock import Clock
@@ -105,10 +107,16 @@ class Running:
 
 @asynccontextmanager
 async def brought_up(
-    plan: Plan, clock: Clock, tracer: Tracer = no_trace, *, before: Callable[[Any], Any] = lambda app: app
+    plan: Plan,
+    clock: Clock,
+    tracer: Tracer = no_trace,
+    *,
+    before: Callable[[Any], Any] = lambda app: app,
+    random: Callable[[str], Random] = lambda _part: SYSTEM,
 ) -> AsyncIterator[Running]:
     """Make what is missing and serve until the end of the context. before: what stands before the ASGI application.
 
+    random: the source of ids of a part ("store", "api"); keys and secrets are never drawn from it.
     Raises RigError, StoreError.
     """
     if unknown := sorted(set(plan.modules) - set(MODULES)):
@@ -119,7 +127,7 @@ async def brought_up(
     host = f"[{plan.host}]" if ":" in plan.host else plan.host
     with _only_one(plan.folder):
         sealer = Sealer.from_file(plan.folder / "master.key")
-        database = Database(plan.database or f"sqlite:///{plan.folder / 'pools.db'}", clock)
+        database = Database(plan.database or f"sqlite:///{plan.folder / 'pools.db'}", clock, random=random("store"))
         authorities = CertificateAuthorities(
             database,
             clock,
@@ -145,6 +153,7 @@ async def brought_up(
         authorities=authorities,
         targets=TargetRules(allowed),
         tracer=tracer,
+        random=random("api"),
     )
     try:
         app = build_app(plan.modules, services)

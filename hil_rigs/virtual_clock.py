@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from hil_rigs.time_sync import ClockStep, KernelTime, SyncJudge, SyncRules
 from hil_rigs.virtual_loop import VirtualLoop
-from ports.clock import Cancellable, TimeStatus
+from ports.clock import Cancellable, Clock, TimeStatus
 from ports.errors import LocalError
 
 T = TypeVar("T")
@@ -99,6 +99,11 @@ class VirtualClock:
     def watchdog(self, seconds: float, on_expiry: Callable[[], object]) -> Cancellable:
         """Call `on_expiry` after so many real seconds, also while held."""
         return self._loop.watchdog(seconds, on_expiry)
+
+
+def random_of(clock: Clock, name: str) -> random.Random:
+    """A source of ids and pauses: the same in every run in virtual time, the system's otherwise."""
+    return clock.fork_random(name) if isinstance(clock, VirtualClock) else random.SystemRandom()
 
 
 def run_virtual(

@@ -7,9 +7,9 @@ the pool behind it check: form of identifiers (400), ownership (403), business r
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from random import Random
 from typing import Any, Generic, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -21,6 +21,7 @@ from backends.api import strict_json
 from backends.api.errors import JSON, Texts, TooLarge, error_response
 from backends.refusals import Refused
 from backends.store.database import StoreError
+from backends.store.ids import SYSTEM, draw_id
 from backends.token.service import TokenRefused
 from ports.clock import Clock
 from ports.trace import TraceEvent, Tracer, no_trace
@@ -32,11 +33,12 @@ READING = frozenset({"GET", "HEAD"})
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """A request that may be handled. body: decoded, None for operations without one."""
+    """A request that may be handled. body: decoded, None for operations without one. trace_id: of an error's body."""
 
     principal: Principal
     request: Request
     body: T
+    trace_id: str = ""
 
     def path(self, name: str) -> str:
         """A path parameter."""
@@ -65,13 +67,18 @@ class Api:
         *,
         tracer: Tracer = no_trace,
         after_write: Callable[[], None] = lambda: None,
+        random: Random = SYSTEM,
     ) -> None:
-        """check_token: who a bearer token speaks for. texts: of the facade. after_write: called after every change."""
+        """check_token: who a bearer token speaks for. texts: of the facade. after_write: called after every change.
+
+        random: of trace ids.
+        """
         self._check_token = check_token
         self._texts = texts
         self._clock = clock
         self._tracer = tracer
         self._after_write = after_write
+        self._random = random
 
     def route(self, method: str, path: str, right: str, handler: Handler, *, body: type[Any] | None = None) -> Route:
         """One operation.
@@ -82,7 +89,7 @@ class Api:
 
         async def endpoint(request: Request) -> Response:
             started = self._clock.monotonic()
-            trace_id = str(uuid.uuid4())
+            trace_id = draw_id(self._random)
             response, who = await self._answer(request, right, handler, body, trace_id)
             if request.method not in READING and response.status_code < 400:
                 self._after_write()
@@ -117,7 +124,7 @@ class Api:
                 if media != JSON:
                     return error_response(415, f"The body must be {JSON}.", trace_id=trace_id), who
                 decoded = strict_json.decode(await request.body(), body)
-            return await handler(Call(principal, request, decoded)), who
+            return await handler(Call(principal, request, decoded, trace_id)), who
         except TokenRefused as refused:
             LOG.info("401, traceId %s: %s", trace_id, refused)  # the caller is not told why
             headers = {"WWW-Authenticate": "Bearer"}  # RFC 6750 section 3

@@ -99,8 +99,8 @@ def root_routes(api: Api, pool: RootPool) -> list[Route]:
         await pool.delete(call.path("rootCertificateId"), call.principal)
         return Response(status_code=200)
 
-    async def get_ctl(_call: Call[None]) -> Response:
-        return error_response(404, "No certificate trust list is configured.")
+    async def get_ctl(call: Call[None]) -> Response:
+        return error_response(404, "No certificate trust list is configured.", trace_id=call.trace_id)
 
     return [
         api.route("GET", ROOT_CERTS, "root.list", get_all),

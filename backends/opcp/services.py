@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from random import Random
 
 from backends.api.operations import Api
 from backends.guarded_http import GuardedHttp
@@ -28,6 +29,7 @@ from backends.pools.webhook_target import TargetRules
 from backends.pools.webhooks import WebhookEndpoints
 from backends.sealing import Sealer
 from backends.store.database import Database
+from backends.store.ids import SYSTEM
 from backends.token.service import TokenService
 from ports.clock import Clock
 from ports.trace import Tracer, no_trace
@@ -54,11 +56,13 @@ class Services:
         targets: TargetRules | None = None,
         send: SendWebhook | None = None,
         tracer: Tracer = no_trace,
+        random: Random = SYSTEM,
     ) -> None:
         """issuer, audience: URLs of the tokens. revocation: how the status of certificates is asked.
 
         revoke_contracts: the MO CA, for contracts that go; mo_ca: for those that come. find_signers: of the CPS.
         authorities: behind enrolment and OCSP. targets: where webhooks may go. send: instead of HTTP.
+        random: of trace ids.
         """
         self.database = database
         self.sealer = sealer
@@ -70,7 +74,7 @@ class Services:
         self.tokens = TokenService(database, sealer, clock, issuer, audience)
         bodies = {API: event_body}
         self.dispatcher = Dispatcher(database, sealer, clock, send or WebhookSender(self.http), bodies, tracer)
-        self.api = Api(self.tokens.check, TEXTS, clock, tracer=tracer, after_write=self.dispatcher.wake)
+        self.api = Api(self.tokens.check, TEXTS, clock, tracer=tracer, after_write=self.dispatcher.wake, random=random)
         self.trust = Trust(clock, revocation)
         self.removal = ContractRemoval(database, revoke_contracts)
         self.roots = RootPool(database, clock)

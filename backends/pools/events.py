@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
@@ -10,6 +9,7 @@ from types import MappingProxyType
 import sqlalchemy as sa
 
 from backends.access import PROVIDER_LENGTH, WMI_LENGTH
+from backends.store.ids import new_id
 from backends.store.schema import DELIVERIES, EVENTS, WEBHOOK_ENDPOINTS
 
 
@@ -83,9 +83,9 @@ def emit(
     pcid, emaid: what it is about, any spelling; they decide whose endpoints get it. cause: id of the event whose
     delivery made this one; such a pair is written once only.
     """
-    number = uuid.uuid4()
+    event_id = new_id(connection)
     event = {
-        "id": str(number),
+        "id": event_id,
         "event_type": kind.value,
         "subject": (subject or emaid or pcid)[:64],
         "wmi": pcid[:WMI_LENGTH].upper(),
@@ -111,7 +111,7 @@ def emit(
     ]
     if deliveries:
         connection.execute(DELIVERIES.insert(), deliveries)
-    return str(number)
+    return event_id
 
 
 def _is_for(audience: Audience, event: Mapping[str, object], endpoint: sa.Row[tuple[object, ...]]) -> bool:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
@@ -27,6 +26,7 @@ from backends.pools.events import EventKind, emit, root_body
 from backends.refusals import Refusal, Refused
 from backends.store.audit import record
 from backends.store.database import Database
+from backends.store.ids import new_id
 from backends.store.locks import lock
 from backends.store.schema import ROOTS
 from ports.clock import Clock
@@ -92,8 +92,8 @@ class RootPool:
         check_validity([certificate], at, FIELD)
         _check_is_root(certificate)
         now = self._now()
-        root = Root(
-            id=str(uuid.uuid4()),
+        unnamed = Root(
+            id="",
             root_type=root_type,
             certificate=certificate.dump(),
             fingerprint=fingerprint_of(certificate),
@@ -106,10 +106,11 @@ class RootPool:
         )
 
         def work(connection: sa.Connection) -> Root:
-            lock(connection, f"root:{root.fingerprint}")
-            same = (ROOTS.c.fingerprint == root.fingerprint) & (ROOTS.c.root_type == root_type)
+            lock(connection, f"root:{unnamed.fingerprint}")
+            same = (ROOTS.c.fingerprint == unnamed.fingerprint) & (ROOTS.c.root_type == root_type)
             if (row := connection.execute(sa.select(ROOTS).where(same)).one_or_none()) is not None:
                 return root_of(row._asdict())
+            root = replace(unnamed, id=new_id(connection))
             connection.execute(ROOTS.insert().values(asdict(root)))
             tell(connection, EventKind.ROOT_ADDED, root, now)
             note(connection, "root.put", principal.client_id, now, after=root)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,6 +18,7 @@ from backends.refusals import Refusal, Refused
 from backends.sealing import Sealer
 from backends.store.audit import record
 from backends.store.database import Database
+from backends.store.ids import new_id
 from backends.store.locks import lock
 from backends.store.schema import DELIVERIES, WEBHOOK_ENDPOINTS
 from ports.clock import Clock
@@ -70,8 +70,8 @@ class WebhookEndpoints:
     async def add(self, settings: EndpointSettings, principal: Principal) -> Endpoint:
         """Register. Raises Refused: URL, events, status, size, number."""
         self._check(settings)
-        endpoint = Endpoint(
-            id=str(uuid.uuid4()),
+        unnamed = Endpoint(
+            id="",
             settings=settings,
             secret=secrets.token_urlsafe(32),
             created=self._now(),
@@ -81,26 +81,26 @@ class WebhookEndpoints:
             provider_ids=tuple(sorted(principal.provider_ids)),
         )
         row = {
-            "id": endpoint.id,
-            "encrypted_secret": self._sealer.seal(endpoint.secret.encode(), PURPOSE),
+            "encrypted_secret": self._sealer.seal(unnamed.secret.encode(), PURPOSE),
             "client_id": principal.client_id,
-            "owner": endpoint.owner,
-            "role": endpoint.role,
-            "wmis": list(endpoint.wmis),
-            "provider_ids": list(endpoint.provider_ids),
-            "created": endpoint.created,
+            "owner": unnamed.owner,
+            "role": unnamed.role,
+            "wmis": list(unnamed.wmis),
+            "provider_ids": list(unnamed.provider_ids),
+            "created": unnamed.created,
             **_columns(settings),
         }
 
-        def work(connection: sa.Connection) -> None:
+        def work(connection: sa.Connection) -> Endpoint:
             lock(connection, f"webhooks:{principal.client_id}")
             if len(_ids(connection, principal.client_id)) >= MAX_ENDPOINTS:
                 raise Refused(Refusal.ENDPOINT_TOO_MANY, f"at most {MAX_ENDPOINTS} of one client")
-            connection.execute(WEBHOOK_ENDPOINTS.insert().values(row))
+            endpoint = replace(unnamed, id=new_id(connection))
+            connection.execute(WEBHOOK_ENDPOINTS.insert().values(id=endpoint.id, **row))
             self._note(connection, "webhook.add", principal, endpoint.id, after=_columns(settings))
+            return endpoint
 
-        await self._database.write(work)
-        return endpoint
+        return await self._database.write(work)
 
     async def list(self, principal: Principal) -> Sequence[Endpoint]:
         """All of the caller's, oldest first."""

@@ -11,11 +11,13 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from random import Random
 from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from backends.store.ids import OPTION, SYSTEM
 from backends.store.migrate import migrate
 from ports.clock import Clock
 from ports.errors import LocalError, RigError
@@ -57,11 +59,11 @@ def _engine(url: sa.URL) -> sa.Engine:
 class Database:
     """Runs work in transactions. Reads and writes never block the event loop, and virtual time waits for them."""
 
-    def __init__(self, url: str, clock: Clock, prepare: Work[None] = migrate) -> None:
+    def __init__(self, url: str, clock: Clock, prepare: Work[None] = migrate, *, random: Random = SYSTEM) -> None:
         """url: SQLAlchemy URL, "sqlite:///file.db" or "postgresql+psycopg://...".
 
         prepare: makes or renews the tables within one transaction; the pools' migrations by default.
-        Raises StoreError.
+        random: of the ids of what is written. Raises StoreError.
         """
         self._looker: sa.Connection | None = None
         self._clock = clock
@@ -70,7 +72,7 @@ class Database:
         if self.is_sqlite and self._url.database:
             Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(self._url.database, os.O_CREAT | os.O_RDWR, 0o600))
-        self._engine = _engine(self._url)
+        self._engine = _engine(self._url).execution_options(**{OPTION: random})
         # SQLite has one writer at a time: queueing here is fairer and cheaper than its busy loop.
         self._writers = ThreadPoolExecutor(1 if self.is_sqlite else POSTGRES_WORKERS, thread_name_prefix="store-write")
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="store-read") if self.is_sqlite else self._writers

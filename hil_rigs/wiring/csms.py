@@ -17,8 +17,9 @@ from hil_rigs.hooks import Hooks
 from hil_rigs.resources import CsmsResource
 from hil_rigs.resources.url import EMBEDDED
 from hil_rigs.rig import Rig
+from hil_rigs.virtual_clock import random_of
 from hil_rigs.wiring.cpo import Backends, EmbeddedCpo
-from hil_rigs.wiring.operators import CPO, SITE, Operators, random_of
+from hil_rigs.wiring.operators import CPO, SITE, Operators
 from hil_rigs.wiring.pools import Pools
 from hil_rigs.wiring.run_pki import RunPki
 from hil_rigs.wiring.secret_file import make_secret

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from random import Random, SystemRandom
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -24,7 +23,7 @@ from hil_rigs.hooks import Hooks
 from hil_rigs.resources import HubResource, MoResource, VehicleResource
 from hil_rigs.resources.url import EMBEDDED
 from hil_rigs.rig import Rig
-from hil_rigs.virtual_clock import VirtualClock
+from hil_rigs.virtual_clock import random_of
 from hil_rigs.wiring.secret_file import make_secret
 from ports.authorisation import Authoriser
 from ports.charge_detail import ChargeDetailSink
@@ -64,11 +63,6 @@ class Operators:
     links: dict[str, MoLink] = field(default_factory=dict)
     authorisers: dict[str, Authoriser] = field(default_factory=dict)
     sinks: dict[str, ChargeDetailSink] = field(default_factory=dict)
-
-
-def random_of(clock: Clock, name: str) -> Random:
-    """A source of ids and pauses: the same in every run in virtual time."""
-    return clock.fork_random(name) if isinstance(clock, VirtualClock) else SystemRandom()
 
 
 async def build_operators(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING
 
 from backend_client.opcp import OpcpClient
@@ -13,6 +14,7 @@ from hil_rigs.hooks import Hooks
 from hil_rigs.resources import MoResource, OemResource, PoolsResource
 from hil_rigs.resources.url import EMBEDDED
 from hil_rigs.rig import Rig
+from hil_rigs.virtual_clock import random_of
 from hil_rigs.wiring.secret_file import write_secret
 from ports.clock import Clock
 from ports.errors import RigError
@@ -50,7 +52,7 @@ async def build_pools(
     pools = Pools()
     for name, resource in rig.resources.items():
         if isinstance(resource, PoolsResource) and resource.url == EMBEDDED:
-            pools.embedded[name] = await _bring_up(resource, private / "pools", clock, tracer, stack, hooks)
+            pools.embedded[name] = await _bring_up(name, resource, private / "pools", clock, tracer, stack, hooks)
     for name, resource in rig.resources.items():
         if isinstance(resource, PoolsResource):
             pools.clients[name] = _client(resource, name, resource, pools, private, clock)
@@ -66,7 +68,13 @@ async def build_pools(
 
 
 async def _bring_up(
-    resource: PoolsResource, folder: Path, clock: Clock, tracer: Tracer, stack: AsyncExitStack, hooks: Hooks
+    name: str,
+    resource: PoolsResource,
+    folder: Path,
+    clock: Clock,
+    tracer: Tracer,
+    stack: AsyncExitStack,
+    hooks: Hooks,
 ) -> Running:
     from backends.bring_up import Plan, brought_up
 
@@ -77,7 +85,11 @@ async def _bring_up(
         strict_revocation=bool(resource.strict_revocation),
         presets=(EDITION,),
     )
-    return await stack.enter_async_context(brought_up(plan, clock, tracer, before=hooks.pools))
+
+    def random(part: str) -> Random:
+        return random_of(clock, f"{name} {part}")
+
+    return await stack.enter_async_context(brought_up(plan, clock, tracer, before=hooks.pools, random=random))
 
 
 def _client(

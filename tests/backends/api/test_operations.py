@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
+from random import Random
+from uuid import UUID
 
 import httpx
 import msgspec
@@ -64,7 +66,7 @@ async def handle(call: Call[Body]) -> Response:
 
 @pytest.fixture
 async def http(recorder: Recorder) -> AsyncIterator[httpx.AsyncClient]:
-    api = Api(check, TEXTS, ManualClock(), tracer=recorder, after_write=recorder.wrote)
+    api = Api(check, TEXTS, ManualClock(), tracer=recorder, after_write=recorder.wrote, random=Random(7))
     routes = [
         api.route("PUT", "/put", "provisioning.put", handle, body=Body),
         api.route("PUT", "/admin", "root.put", handle, body=Body),
@@ -83,6 +85,13 @@ async def test_a_good_call_is_handled_traced_and_wakes_the_deliveries(
     assert recorder.writes == 1
     assert recorder.events[0].data["client"] == "oem"
     assert recorder.events[0].data["status"] == 200
+
+
+async def test_trace_ids_are_drawn_from_the_source_that_was_given(http: httpx.AsyncClient) -> None:
+    random = Random(7)
+    for _ in range(2):
+        answer = await http.put("/admin", json={"what": ""})
+        assert answer.json()["traceId"] == str(UUID(int=random.getrandbits(128), version=4))
 
 
 @pytest.mark.parametrize("header", ["", "good", "Bearer", "Bearer ", "Basic good", "Bearer bad"])
