@@ -9,7 +9,8 @@ from datetime import datetime
 from itertools import zip_longest
 from pathlib import Path
 
-from hil_rigs.evidence.contents import RIG
+from hil_rigs.evidence.assertions import Assertion, read_assertions
+from hil_rigs.evidence.contents import ASSERTIONS, RIG
 from hil_rigs.evidence.event_hash import EVENTS, MAX_LINE, Event, canonical, decode_event
 from hil_rigs.evidence.finish import finish
 from hil_rigs.evidence.of_scenario import finish_scenario
@@ -103,10 +104,28 @@ def first_other_order(recorded: Iterable[Event], again: Iterable[Event]) -> Diff
     return None
 
 
+def first_other_result(recorded: Iterable[Assertion], again: Iterable[Assertion]) -> Difference | None:
+    """The first assertion that was another one or came out otherwise; None when all are the same."""
+    for one, other in zip_longest(recorded, again):
+        before, after = ("" if said is None else f"{said.verdict}: {said.expected}" for said in (one, other))
+        if before != after:
+            return Difference(f"assertion {(one or other).id}", before, after)
+    return None
+
+
 def compare(recorded: Source, folder: Path, *, repeats: bool) -> Difference | None:
-    """Recorded evidence and the folder of another run: every event in virtual time, else the order of milestones."""
+    """Recorded evidence and the folder of another run: every event in virtual time, else the order of milestones.
+
+    Then what came of each assertion.
+    """
     judge = first_difference if repeats else first_other_order
-    return judge(events_of(recorded), events_of(FolderSource(folder)))
+    again = FolderSource(folder)
+    return judge(events_of(recorded), events_of(again)) or first_other_result(results_of(recorded), results_of(again))
+
+
+def results_of(source: Source) -> tuple[Assertion, ...]:
+    """What came of the assertions; none of a run that had none. Raises PeerError."""
+    return read_assertions(source) if ASSERTIONS in source.names else ()
 
 
 def _milestones(events: Iterable[Event]) -> dict[tuple[str, str], list[str]]:
