@@ -1,4 +1,4 @@
-"""`plugbench fleet`: many stations in virtual time against one CPO, judged."""
+"""`plugbench fleet`: many stations in virtual time against one CPO and one set of pools, judged."""
 
 from __future__ import annotations
 
@@ -98,7 +98,9 @@ def _show(result: FleetResult) -> None:
     lines = {
         "verdict": result.verdict,
         "fleet": f"{result.stations} stations, {result.hours:g} h, {result.processes} processes",
-        "transactions": f"{result.transactions}, {result.billed} billed, {result.billed_kwh} kWh",
+        "transactions": f"{result.transactions}, {result.billed} billed ({result.by_contract} by contract),"
+        f" {result.billed_kwh} kWh",
+        "contracts": f"{result.contracts} installed, {result.handed_out} handed out by the pools",
         "signed values": f"{result.signed} in the journals, {result.kept} at the CPO, {result.lost} lost",
         "effects": f"{result.doubled} doubled, {result.repeated} messages came again",
         "pages": f"{result.gaps} gaps",

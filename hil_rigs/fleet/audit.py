@@ -16,6 +16,7 @@ from backends.operators.cpo.ledger import BILLED, VALID
 from backends.operators.cpo.schema import CHARGE_DETAILS, INCIDENTS, MESSAGES, SIGNED_VALUES, TRANSACTIONS
 from gateway.journal_store import JournalStore
 from hil_rigs.fleet.csms import DATABASE
+from ocmf.terms import IdType
 
 JOURNAL = "journal.db"
 
@@ -25,6 +26,8 @@ class Audit:
     """Counts over the whole fleet. lost: signed values that the CPO lacks. doubled: effects that happened twice.
 
     repeated: deliveries of messages that had been taken before. gaps: in the pages of a meter, at either end.
+    by_contract: of the bills. contracts: of the vehicles, each the one that was ordered for it at the pools.
+    handed_out: contracts by the pools; more than contracts where an answer was lost.
     problems: everything that is wrong, one line each.
     """
 
@@ -37,6 +40,9 @@ class Audit:
     lost: int = 0
     doubled: int = 0
     gaps: int = 0
+    by_contract: int = 0
+    contracts: int = 0
+    handed_out: int = 0
     problems: list[str] = field(default_factory=list)
 
 
@@ -135,6 +141,7 @@ def _compare_energy(found: Audit, connection: sa.Connection, registers: Mapping[
     billed: dict[str, Decimal] = defaultdict(Decimal)
     for row in connection.execute(sa.select(CHARGE_DETAILS.c.station, CHARGE_DETAILS.c.body)):
         billed[row.station] += Decimal(row.body["energy_kwh"])
+        found.by_contract += row.body["id_type"] == IdType.EMAID
     found.billed_kwh = sum(billed.values(), Decimal(0))
     found.problems += [
         f"{name}: {billed[name]} kWh are billed, and its meter counted {register}"

@@ -13,6 +13,7 @@ from backends.operators.cpo.faults import NO_FAULT, CsmsFault, CsmsFaultKind
 from backends.operators.cpo.settings import CpoSettings, Listener
 from backends.operators.cpo.tables import prepare
 from backends.store.database import Database
+from hil_rigs.fleet.contracts import emaid_of
 from hil_rigs.fleet.plan import Faults, FleetPlan
 from hil_rigs.virtual_clock import VirtualClock
 from ports.authorisation import AuthorisationStatus
@@ -77,7 +78,10 @@ class FleetCsms:
         self._database = database
         self._clock = clock
         self._tracer = tracer
-        self._cards = {card_of(number): AuthorisationStatus.ACCEPTED for number in range(plan.stations)}
+        known = [card_of(number) for number in range(plan.stations)]
+        if plan.has_contracts:
+            known += [emaid_of(number) for number in range(plan.iso15118.stations)]
+        self._known = dict.fromkeys(known, AuthorisationStatus.ACCEPTED)
         self._running: RunningCpo | None = None
 
     async def start(self) -> None:
@@ -94,7 +98,7 @@ class FleetCsms:
             settings,
             self._database,
             self._clock,
-            authorisers=[LocalList(self._cards, "drivers")],
+            authorisers=[LocalList(self._known, "drivers")],
             faults=self.faults,
             tracer=self._tracer,
             random=self._clock.fork_random("csms"),

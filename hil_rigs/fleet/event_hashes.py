@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,13 +13,21 @@ import msgspec
 from hil_rigs.evidence.event_hash import Event, EventHash
 from ports.trace import TraceEvent
 
+OF_CERTIFICATES = (
+    "opcp."  # these messages hold certificates and signatures of the run, and not always equally many octets
+)
+
 
 class EventHashes:
-    """A tracer for each station (`of`), and one for the CSMS, whose events belong to the station they name."""
+    """A tracer for each station (`of`), and one for CSMS and pools, whose events belong to the station they name.
+
+    installed: contracts that came into the vehicle at a station, how often.
+    """
 
     def __init__(self) -> None:
         self.by_station: dict[str, EventHash] = {}
         self.meters: dict[str, str] = {}  # serial number -> station
+        self.installed: Counter[str] = Counter()
         self.others = 0
 
     def of(self, station: str, meter: str) -> Any:
@@ -28,11 +37,13 @@ class EventHashes:
 
         def trace(event: TraceEvent) -> None:
             mine.add(_plain_event(event))
+            if event.kind == "evcc.contract" and not event.data.get("problem"):
+                self.installed[station] += 1
 
         return trace
 
-    def of_csms(self, event: TraceEvent) -> None:
-        """`Tracer` of the CSMS."""
+    def of_backend(self, event: TraceEvent) -> None:
+        """`Tracer` of CSMS and pools."""
         station = str(event.data.get("station") or self.meters.get(str(event.data.get("meter", "")), ""))
         mine = self.by_station.get(station)
         if mine is None:
@@ -58,7 +69,11 @@ def combined(hexes: dict[str, str]) -> str:
 
 def _plain_event(event: TraceEvent) -> Event:
     data = msgspec.to_builtins(dict(event.data), enc_hook=_plain) if event.data else {}
-    return Event(round(event.at, 6), event.layer, event.kind, event.source, data, event.raw.hex())
+    raw = event.raw.hex()
+    if event.kind.startswith(OF_CERTIFICATES):
+        data.pop("octets", None)
+        raw = ""
+    return Event(round(event.at, 6), event.layer, event.kind, event.source, data, raw)
 
 
 def _plain(value: Any) -> object:

@@ -23,21 +23,26 @@ Seconds = Annotated[float, Meta(gt=0, le=86400)]
 
 
 class Iso15118(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Stations that lead their sessions by ISO 15118-2 (AC, EIM) instead of the pilot's duty alone."""
+    """Stations that lead their sessions by ISO 15118-2 (AC) instead of the pilot's duty alone."""
 
     stations: Annotated[int, Meta(ge=0, le=MAX_STATIONS, description="how many of the fleet")] = 0
     loop_s: Annotated[float, Meta(ge=0.1, le=LATEST_LOOP_S, description="between two ChargingStatusReq")] = 58.0
+    contracts: Annotated[
+        bool, Meta(description="Plug & Charge over TLS, with contracts from the pools; false: cards (EIM), no TLS")
+    ] = True
 
 
 class Faults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the CSMS misbehaves: shares of all calls, drawn for each station from the seed."""
+    """How CSMS and pools misbehave: shares of all calls and requests, drawn for each station from the seed."""
 
-    errors: Annotated[Share, Meta(description="answered with CALLERROR InternalError, and connections with 503")] = 0.01
+    errors: Annotated[
+        Share, Meta(description="calls: CALLERROR InternalError; connections, and requests to the pools: 503")
+    ] = 0.01
     lost_acks: Annotated[Share, Meta(description="taken, and never answered")] = 0.001
 
 
 class Outage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The CSMS goes down and comes up again with what its database holds."""
+    """CSMS and pools go down and come up again with what their databases hold."""
 
     at_h: Annotated[float, Meta(ge=0, description="hours after the beginning")]
     hours: Hours = 6.0
@@ -84,6 +89,11 @@ class FleetPlan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             free_at = outage.at_h + outage.hours
         if free_at > self.hours:
             raise ValueError(f"outages: the last one ends at {free_at:g} h, after the {self.hours:g} h of the fleet")
+
+    @property
+    def has_contracts(self) -> bool:
+        """Whether there are pools, and vehicles that want a contract."""
+        return self.iso15118.contracts and self.iso15118.stations > 0
 
     @property
     def need_mib(self) -> float:

@@ -6,18 +6,21 @@ import multiprocessing
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from hil_rigs.fleet.audit import audit
+from hil_rigs.fleet.contract_audit import audit_contracts
+from hil_rigs.fleet.contracts import prepare_contracts
 from hil_rigs.fleet.csms import make_database
 from hil_rigs.fleet.event_hashes import combined
 from hil_rigs.fleet.memory import slope
 from hil_rigs.fleet.plan import FleetPlan
 from hil_rigs.fleet.shard import Hour, ShardResult, run_shard
+from hil_rigs.fleet.station import name_of
 from hil_rigs.virtual_clock import VirtualClock, run_virtual
 from ports.errors import RigError
 
@@ -32,6 +35,7 @@ class FleetResult:
     """What came of a fleet. verdict: "pass" or "fail"; problems say why (the first ones, problem_count = all).
 
     signed, kept: signed values in the journals, and at the CPO. repeated: messages that came again. faults: injected.
+    by_contract: of the bills. contracts: installed in vehicles; handed_out: by the pools, more where answers were lost.
     resident_mib: of all processes together, at the end; growth_mib_h: of the process that grew most, in the last
     third. event_hash: the same for the same plan. seconds: real ones; cpu_seconds: of all processes.
     """
@@ -49,6 +53,9 @@ class FleetResult:
     doubled: int
     gaps: int
     repeated: int
+    by_contract: int
+    contracts: int
+    handed_out: int
     faults: dict[str, int]
     resident_mib: float
     growth_mib_h: float
@@ -68,11 +75,14 @@ def run_fleet(plan: FleetPlan, folder: Path, say: Callable[[list[Hour]], None]) 
     if any(folder.iterdir()):
         raise RigError(f"{folder} is not empty; a fleet begins with new journals: name another folder")
     began = time.monotonic()
-    run_virtual(lambda clock: _prepare(folder, clock), start=plan.start)
+    run_virtual(lambda clock: _prepare(plan, folder, clock), start=plan.start, seed=plan.seed)
     shards = share_out(plan.stations, plan.processes or len(os.sched_getaffinity(0)))
     results = _run_alone(plan, shards[0], folder, say) if len(shards) == 1 else _run_all(plan, shards, folder, say)
     registers = {name: register for one in results for name, register in one.registers.items()}
     found = audit(folder, registers)
+    if plan.has_contracts:
+        handed_out, installed = _summed(one.handed_out for one in results), _summed(one.installed for one in results)
+        audit_contracts(found, _digital(plan), folder, handed_out, installed)
     planned = plan.stations * plan.sessions
     problems = [problem for one in results for problem in one.problems] + found.problems
     if found.transactions != planned:
@@ -98,7 +108,10 @@ def run_fleet(plan: FleetPlan, folder: Path, say: Callable[[list[Hour]], None]) 
         doubled=found.doubled,
         gaps=found.gaps,
         repeated=found.repeated,
-        faults=dict(sum((Counter(one.faults) for one in results), Counter())),
+        by_contract=found.by_contract,
+        contracts=found.contracts,
+        handed_out=found.handed_out,
+        faults=_summed(one.faults for one in results),
         resident_mib=round(sum(one.hours[-1].resident_mib for one in results if one.hours), 1),
         growth_mib_h=round(worst, 3),
         events=sum(one.events for one in results),
@@ -116,8 +129,18 @@ def share_out(stations: int, processes: int) -> list[range]:
     return [range(first, stations, count) for first in range(count)]
 
 
-async def _prepare(folder: Path, clock: VirtualClock) -> None:
+def _summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    return dict(sum((Counter(one) for one in counts), Counter()))
+
+
+def _digital(plan: FleetPlan) -> list[str]:
+    return [name_of(number) for number in range(plan.iso15118.stations)]
+
+
+async def _prepare(plan: FleetPlan, folder: Path, clock: VirtualClock) -> None:
     await make_database(folder, clock).close()
+    if plan.has_contracts:
+        await prepare_contracts(plan, _digital(plan), folder, clock)
 
 
 def _run_alone(plan: FleetPlan, numbers: range, folder: Path, say: Callable[[list[Hour]], None]) -> list[ShardResult]:

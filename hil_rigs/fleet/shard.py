@@ -17,6 +17,7 @@ from hil_rigs.fleet.event_hashes import EventHashes
 from hil_rigs.fleet.inline_loop import InlineLoop
 from hil_rigs.fleet.memory import resident_mib
 from hil_rigs.fleet.plan import FleetPlan
+from hil_rigs.fleet.pools import FleetPools
 from hil_rigs.fleet.station import Station, meter_of, name_of, open_station
 from hil_rigs.virtual_clock import VirtualClock, run_virtual
 from ports.errors import PlugbenchError
@@ -41,7 +42,8 @@ class ShardResult:
     """What a shard can say itself; the rest stands in journals and database.
 
     hashes: of the events, by station. registers: what each meter has counted, kWh as text, by station.
-    faults: how often what was done to calls and connections. cpu_seconds: of this shard's work.
+    faults: how often what was done to calls, connections and requests. handed_out: contracts, by the pools.
+    installed: contracts, by vehicles. cpu_seconds: of this shard's work.
     """
 
     shard: int
@@ -50,6 +52,8 @@ class ShardResult:
     registers: dict[str, str]
     faults: dict[str, int]
     problems: list[str]
+    handed_out: dict[str, int] = field(default_factory=dict)
+    installed: dict[str, int] = field(default_factory=dict)
     cpu_seconds: float = 0.0
     hours: list[Hour] = field(default_factory=list)
 
@@ -92,24 +96,30 @@ class _Shard:
 
     async def run(self) -> ShardResult:
         database = make_database(self._folder, self._clock)
-        csms = FleetCsms(self._plan, database, self._clock, self._hashes.of_csms)
+        csms = FleetCsms(self._plan, database, self._clock, self._hashes.of_backend)
+        pools = FleetPools(self._plan.faults, self._folder, self._clock, self._hashes.of_backend)
+        servers: list[FleetCsms | FleetPools] = [csms, pools] if self._plan.has_contracts else [csms]
         try:
-            await csms.start()
+            for one in servers:
+                await one.start()
             await self._open(csms)
-            await self._live(csms)
+            await self._live(servers)
             await self._drain()
             registers = {one.name: str(one.simulated.shown("energy_import")) for one in self._stations}
         finally:
             await self._close()
-            await csms.stop()
+            for one in servers:
+                await one.stop()
             await database.close()
         return ShardResult(
             self._shard,
             self._hashes.hexes(),
             self._hashes.count,
             registers,
-            dict(csms.faults.hit),
+            {**csms.faults.hit, **pools.hit},
             self._problems,
+            dict(pools.handed_out),
+            dict(self._hashes.installed),
             round(time.process_time() - self._cpu_before, 1),
             self._hours,
         )
@@ -128,7 +138,7 @@ class _Shard:
     def _count(self, _entry: Entry) -> None:
         self._signed += 1
 
-    async def _live(self, csms: FleetCsms) -> None:
+    async def _live(self, servers: Sequence[FleetCsms | FleetPools]) -> None:
         end = self._clock.monotonic() + self._plan.hours * HOUR_S
         async with asyncio.TaskGroup() as group:
             drivers = [
@@ -137,18 +147,20 @@ class _Shard:
                 )
                 for one in self._stations
             ]
-            group.create_task(self._outages(csms), name="outages")
+            group.create_task(self._outages(servers), name="outages")
             group.create_task(self._tell_hours(), name="hours")
         self._problems += [problem for driver in drivers for problem in driver.result()]
         await self._clock.sleep(max(0.0, end - self._clock.monotonic()))
 
-    async def _outages(self, csms: FleetCsms) -> None:
+    async def _outages(self, servers: Sequence[FleetCsms | FleetPools]) -> None:
         began = self._clock.monotonic()
         for outage in sorted(self._plan.outages, key=lambda one: one.at_h):
             await self._clock.sleep(began + outage.at_h * HOUR_S - self._clock.monotonic())
-            await csms.stop()
+            for one in servers:
+                await one.stop()
             await self._clock.sleep(outage.hours * HOUR_S)
-            await csms.start()
+            for one in servers:
+                await one.start()
 
     async def _tell_hours(self) -> None:
         for hour in range(1, math.ceil(self._plan.hours) + 1):

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from ipaddress import IPv6Address
 from pathlib import Path
 
 from backend_client.credential import Credential
 from backend_client.ocpp.link import OcppLink, open_ocpp
 from backend_client.ocpp.settings import OcppSettings
+from backend_client.opcp import OpcpClient
 from firmware_sim.charger.settings import ChargerSettings
 from firmware_sim.circuit import Circuit
 from firmware_sim.vehicle.communication import Communication
-from firmware_sim.vehicle.evcc_setup import EvccSetup
 from firmware_sim.vehicle.settings import VehicleSettings
 from gateway.authorisation import IdToken, ListEntry, LocalList
 from gateway.controller import Controller
@@ -25,9 +24,12 @@ from gateway.journal_file import RESERVE_BYTES, reserve_path
 from gateway.journal_store import JournalStore
 from gateway.policy import ConnectorSetup, GatewayIdentity, OcspPolicy, Policy
 from gateway.secc.setup import SeccSetup
+from hil_rigs.fleet.contracts import emaid_of
 from hil_rigs.fleet.csms import URL, card_of
 from hil_rigs.fleet.direct_bus import DirectBus
 from hil_rigs.fleet.plan import FleetPlan
+from hil_rigs.fleet.pools import pools_client
+from hil_rigs.fleet.v2g import make_evcc, secc_setup
 from hil_rigs.serial_line import MemoryLine
 from hil_rigs.virtual_clock import VirtualClock
 from hsm.file_signer import FileSigner, make_key_file
@@ -37,9 +39,8 @@ from meters.model import MeterModel, load_model
 from meters.rtu_master import RtuMaster
 from meters.simulated import SimulatedMeter
 from ocmf.curves import CURVES
+from ocmf.terms import IdType
 from ports.trace import Tracer
-from v2g.link.interfaces import Interface, in_memory
-from v2g.session.evcc import EvccSettings
 
 CONNECTOR = "1"
 VEHICLE = "ev"
@@ -62,7 +63,10 @@ def meter_of(number: int) -> str:
 
 @dataclass(slots=True)
 class Station:
-    """A station that is up. card: known to its local list. evcc: of a vehicle that talks, None otherwise."""
+    """A station that is up. card: known to its local list. evcc: of a vehicle that talks, None otherwise.
+
+    pools: its way to contracts, None where there are none.
+    """
 
     name: str
     plant: Circuit
@@ -74,6 +78,7 @@ class Station:
     card: IdToken
     evcc: Communication | None
     bus: Bus
+    pools: OpcpClient | None
 
     @property
     def waiting(self) -> int:
@@ -89,6 +94,8 @@ class Station:
         finally:
             await self.bus.close()
             await self.plant.close()
+            if self.pools is not None:
+                await self.pools.close()
 
 
 async def open_station(
@@ -119,13 +126,18 @@ async def open_station(
     random = clock.fork_random(f"{name} forwarder")
     forwarder = Forwarder(journal, {"csms": link}, clock, random=random, tracer=tracer)
     card = IdToken(card_of(number))
-    ends = _ends(number) if digital else None
+    known = [card]
+    pools: OpcpClient | None = None
+    if digital and plan.has_contracts:
+        pools = pools_client(name, folder, clock)
+        known.append(IdToken(emaid_of(number), IdType.EMAID))
+    secc = secc_setup(number, name, folder, pools, clock, tracer) if digital else None
     controller = Controller(
         GatewayIdentity(identification="Plugbench", serial=name, version="fleet", boot_id=clock.boot_id),
-        [_connector(plan, number, plant, meter, None if ends is None else _secc(ends[0], name, clock))],
+        [_connector(plan, number, plant, meter, secc)],
         journal,
         forwarder,
-        LocalList([ListEntry(token=card)]),
+        LocalList(ListEntry(token=one) for one in known),
         clock,
         authorisers=[link],
         tracer=tracer,
@@ -133,9 +145,11 @@ async def open_station(
     await controller.start()
     link.attach(controller)
     await link.start()
-    evcc = None if ends is None else _evcc(plan, ends[1], plant, controller, clock, tracer)
+    evcc = make_evcc(plan, number, name, folder, plant.vehicles[VEHICLE], clock, tracer) if digital else None
+    if evcc is not None:
+        evcc.start()
     identity = await signer.identity()
-    station = Station(name, plant, simulated, controller, journal, forwarder, link, card, evcc, bus)
+    station = Station(name, plant, simulated, controller, journal, forwarder, link, card, evcc, bus, pools)
     return station, identity.public_key.hex()
 
 
@@ -179,27 +193,3 @@ def _connector(
         secc=secc,
         policy=Policy(sample_s=plan.reading_interval_s, poll_s=plan.live_interval_s, ocsp=OcspPolicy.OFF),
     )
-
-
-def _ends(number: int) -> tuple[Interface, Interface]:
-    """Station's and vehicle's end of the cable: a multicast group of their own."""
-    group = IPv6Address(f"ff02::1:{number + 1:x}")
-    station = in_memory(f"fe80::5e:{number + 1:x}", f"{name_of(number)}.secc")
-    vehicle = in_memory(f"fe80::e0:{number + 1:x}", f"{name_of(number)}.evcc")
-    return replace(station, group=group), replace(vehicle, group=group)
-
-
-def _secc(end: Interface, name: str, clock: VirtualClock) -> SeccSetup:
-    return SeccSetup(link=end, protocols=("iso2",), random=clock.fork_random(f"{name} secc").randbytes)
-
-
-def _evcc(
-    plan: FleetPlan, end: Interface, plant: Circuit, controller: Controller, clock: VirtualClock, tracer: Tracer
-) -> Communication:
-    station = controller.seccs[CONNECTOR].station
-    assert station is not None  # noqa: S101 - the controller has been started
-    port = station.sdp_port
-    setup = EvccSetup(link=end, sdp_port=lambda: port, machine=EvccSettings(status=plan.iso15118.loop_s))
-    evcc = Communication(plant.vehicles[VEHICLE], setup, clock, tracer)
-    evcc.start()
-    return evcc
