@@ -46,3 +46,10 @@ class ManualClock:
 
     def watchdog(self, seconds: float, on_expiry: Callable[[], object]) -> Cancellable:
         return asyncio.get_running_loop().call_later(seconds, on_expiry)
+
+
+class HeldClock(ManualClock):
+    """One for a server that runs on its own: who sleeps does not move it, and waits in real time."""
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)

@@ -269,10 +269,10 @@ class Ecosystem:
 
 @asynccontextmanager
 async def ecosystem(
-    url: str, folder: Path, prepare: Any = None, template: Ecosystem | None = None
+    url: str, folder: Path, prepare: Any = None, template: Ecosystem | None = None, clock: ManualClock | None = None
 ) -> AsyncIterator[Ecosystem]:
     """One with a fresh database, or with the copy of a template's."""
-    clock = ManualClock()
+    clock = clock or ManualClock()
     database = Database(url, clock, **({"prepare": prepare} if prepare else {}))
     made = Ecosystem(database, clock, folder, template)
     try:

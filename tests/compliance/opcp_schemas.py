@@ -31,6 +31,17 @@ PUT_BODY = (*ROOT_PUT, "requestBody", "content", "application/json", "schema", "
 NAMESPACES = ["urn:iso:15118:2:2013:MsgDef", "urn:iso:15118:20:2022:MsgDef"]
 PCP_DATA = ("components", "schemas", "ProvisioningCertificateData", "properties")
 PCP_BODY = ("components", "schemas", "ProvisioningCertificate")
+NO_CONTRACT = (
+    "paths",
+    "/v1/ccp/signedContractData",
+    "post",
+    "responses",
+    "404",
+    "content",
+    "application/json",
+    "schema",
+)
+NO_CONTRACT_FORMS = [{"required": ["CCPResponse"]}, {"$ref": "#/components/schemas/Error"}]
 
 DEVIATIONS = (
     Deviation("rcp", (*ROOT_CERT, "maxProperties"), REMOVE, "at most one property, but two are required"),
@@ -39,6 +50,8 @@ DEVIATIONS = (
     Deviation("rcp", (*PUT_BODY, "maxLength"), 4096, "its own examples have up to 872"),
     Deviation("pcp", (*PCP_BODY, "minProperties"), REMOVE, "the third property has a default"),
     Deviation("pcp", (*PCP_DATA, "xsdMsgDefNamespace", "enum"), NAMESPACES, "ISO 15118-20 vehicles are published, too"),
+    Deviation("ccp", (*NO_CONTRACT, "required"), REMOVE, "one of its own examples is an error message"),
+    Deviation("ccp", (*NO_CONTRACT, "anyOf"), NO_CONTRACT_FORMS, "goes with required"),
 )
 
 # Statuses that operations have beside those that their file lists, by file; "*" stands for every operation.

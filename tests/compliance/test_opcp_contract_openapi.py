@@ -21,14 +21,15 @@ from hypothesis import HealthCheck, settings
 from backends.access import Role
 from backends.http_server import serve_asgi
 from tests.backends.ecosystem import SECRET, URL, ecosystem
-from tests.compliance.opcp_schemas import FOLDER, load_schema
+from tests.compliance.opcp_schemas import FOLDER
+from tests.compliance.schema_cases import operations, run_cases
+from tests.doubles import HeldClock
 
 if not FOLDER.is_dir():
     pytest.skip("../shared/data/opcp is not there", allow_module_level=True)
 
 from tests.compliance.test_opcp_contract_items import ITEMS, add_vehicle, at, octets
 
-schemathesis = pytest.importorskip("schemathesis")
 checks = pytest.importorskip("schemathesis.checks")
 
 CLIENTS = {
@@ -56,7 +57,6 @@ FAST = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.function_scoped_fixture],
 )
-SCHEMAS = {name: schemathesis.openapi.from_dict(load_schema(name)) for name in ("ccp", "cps")}
 
 
 class Server:
@@ -71,7 +71,7 @@ class Server:
 
     async def _serve(self) -> None:
         try:
-            async with ecosystem(f"sqlite:///{self._folder / 'pools.db'}", self._folder) as world:
+            async with ecosystem(f"sqlite:///{self._folder / 'pools.db'}", self._folder, clock=HeldClock()) as world:
                 await at(world, datetime(2022, 6, 1, tzinfo=UTC))
                 body = json.loads((ITEMS / "opcp-pcp-add-huboemprovcqa0615" / "request.json").read_text())
                 await add_vehicle(world, "huboemprovcqa0615", base64.b64decode(body["vehicleCertificate"]))
@@ -119,20 +119,12 @@ def tokens(server: Server) -> dict[str, dict[str, str]]:
     return {client: server.token(client) for client in CLIENTS}
 
 
-def fuzz(case: Any, server: Server, tokens: dict[str, dict[str, str]], default: str) -> None:
-    path = case.operation.path
-    who = WHO.get((case.method.upper(), path), default)
+@operations("ccp", "cps")
+def test_every_operation(file: str, method: str, path: str, server: Server, tokens: dict[str, dict[str, str]]) -> None:
+    who = WHO.get((method.upper(), path), {"ccp": "oem", "cps": "mo"}[file])
     excluded = [*EXCLUDED, checks.allow_header_conformance] if path in ONE_TEMPLATE else EXCLUDED
-    case.call_and_validate(base_url=server.url, headers=tokens[who], excluded_checks=excluded)
 
+    def check(case: Any) -> None:
+        case.call_and_validate(base_url=server.url, headers=tokens[who], excluded_checks=excluded)
 
-@SCHEMAS["ccp"].parametrize()
-@FAST
-def test_contract_pool(case: Any, server: Server, tokens: dict[str, dict[str, str]]) -> None:
-    fuzz(case, server, tokens, "oem")
-
-
-@SCHEMAS["cps"].parametrize()
-@FAST
-def test_provisioning_service(case: Any, server: Server, tokens: dict[str, dict[str, str]]) -> None:
-    fuzz(case, server, tokens, "mo")
+    run_cases(file, method, path, FAST, check)

@@ -23,12 +23,12 @@ from backends.sealing import Sealer
 from backends.store.database import Database
 from backends.token.clients import register_client
 from hil_rigs.real_clock import RealClock
-from tests.compliance.opcp_schemas import DEVIATIONS, FOLDER, load_schema
+from tests.compliance.opcp_schemas import DEVIATIONS, FOLDER
+from tests.compliance.schema_cases import operations, run_cases
 
 if not FOLDER.is_dir():
     pytest.skip("../shared/data/opcp is not there", allow_module_level=True)
 
-schemathesis = pytest.importorskip("schemathesis")
 checks = pytest.importorskip("schemathesis.checks")
 
 AUDIENCE = "https://pools.test"
@@ -37,10 +37,6 @@ CLIENTS = {"admin": Role.ADMIN, "oem": Role.OEM, "mo": Role.MO_OWN_PKI, "cpo": R
 WHO = {"rcp": "admin", "pcp": "oem", "webhooks": "oem"}
 # A schema says "a string" where only a certificate, a client's secret or a public URL will do.
 EXCLUDED = [checks.positive_data_acceptance]
-
-SCHEMAS = {
-    name: schemathesis.openapi.from_dict(load_schema(name)) for name in ("rcp", "pcp", "webhooks", "accessToken")
-}
 FAST = settings(
     max_examples=20,
     deadline=None,
@@ -110,32 +106,14 @@ def tokens(server: Server) -> dict[str, dict[str, str]]:
     return {client: server.token(client) for client in CLIENTS}
 
 
-def fuzz(case: Any, server: Server, headers: dict[str, str]) -> None:
-    case.call_and_validate(base_url=server.url, headers=headers, excluded_checks=EXCLUDED)
+@operations("rcp", "pcp", "webhooks", "accessToken")
+def test_every_operation(file: str, method: str, path: str, server: Server, tokens: dict[str, dict[str, str]]) -> None:
+    headers = tokens[WHO[file]] if file in WHO else {}
 
+    def check(case: Any) -> None:
+        case.call_and_validate(base_url=server.url, headers=headers, excluded_checks=EXCLUDED)
 
-@SCHEMAS["rcp"].parametrize()
-@FAST
-def test_root_pool(case: Any, server: Server, tokens: dict[str, dict[str, str]]) -> None:
-    fuzz(case, server, tokens["admin"])
-
-
-@SCHEMAS["pcp"].parametrize()
-@FAST
-def test_provisioning_pool(case: Any, server: Server, tokens: dict[str, dict[str, str]]) -> None:
-    fuzz(case, server, tokens["oem"])
-
-
-@SCHEMAS["webhooks"].parametrize()
-@FAST
-def test_webhooks(case: Any, server: Server, tokens: dict[str, dict[str, str]]) -> None:
-    fuzz(case, server, tokens["oem"])
-
-
-@SCHEMAS["accessToken"].parametrize()
-@FAST
-def test_tokens(case: Any, server: Server) -> None:
-    fuzz(case, server, {})
+    run_cases(file, method, path, FAST, check)
 
 
 def test_every_deviation_has_a_reason() -> None:
