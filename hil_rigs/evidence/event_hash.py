@@ -7,8 +7,10 @@ left out, so are the octets that hold it. The order of the events counts.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -39,51 +41,45 @@ class Event(Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Fields of these names, at any depth of the data of events whose kind begins so."""
+    """Fields of these names, at any depth of the data of events whose kind begins so. part: only that of their text."""
 
     kind: str
     fields: frozenset[str]
     why: str
+    part: re.Pattern[str] | None = None
 
 
 LEFT_OUT = (
     LeftOut("worker.", frozenset({"pid"}), "a number of the operating system"),
-    LeftOut("token.", frozenset({"fingerprint", "library", "serial"}), "a token made for the run"),
-    LeftOut("", frozenset({"peer", "port", "vehicle_port"}), "a port of the operating system"),
-    LeftOut("", frozenset({"folder", "file", "link"}), "a path of this machine"),
-    LeftOut("", frozenset({"signature", "public_key", "nonce", "token"}), "keys and what is made with them"),
-    LeftOut(
-        "",
-        frozenset({"sha256", "request_sha256", "response_sha256", "answer_sha256"}),
-        "hashes of messages that hold signatures",
-    ),
-    LeftOut("sdp.", frozenset({"vehicle", "source"}), "a port of the operating system"),
-    LeftOut("csms.transaction", frozenset({"flags"}), "name messages by hashes, and messages hold signatures"),
-    LeftOut("webhook.", frozenset({"endpoint", "event"}), "ids that the pools draw"),
-    LeftOut("pool.", frozenset({"error"}), "holds a trace id that the pools draw"),
-    LeftOut("tls.", frozenset({"trusted_ca_keys", "certificates", "chain", "ocsp"}), "certificates of the run"),
+    LeftOut("token.", frozenset({"fingerprint", "library"}), "a key made for the run, a library of the machine"),
+    LeftOut("tls.", frozenset({"trusted_ca_keys"}), "hashes of the keys of the run's roots"),
     LeftOut(
         "v2g.",
         frozenset(  # element names of ISO 15118-2, -20 and XML signature
             {
                 "Certificate",
-                "SubCertificates",
+                "OEMProvisioningCert",
+                "X509SerialNumber",
                 "SignatureValue",
                 "DigestValue",
-                "OEMProvisioningCert",
-                "GenChallenge",
                 "SigMeterReading",
                 "MeterSignature",
-                "X509SerialNumber",
-                "DHpublickey",
                 "DHPublicKey",
-                "ContractSignatureEncryptedPrivateKey",
                 "SECP521_EncryptedPrivateKey",
                 "X448_EncryptedPrivateKey",
                 "TPM_EncryptedPrivateKey",
+                "sha256",
             }
         ),
-        "keys, signatures and nonces",
+        "certificates, keys, signatures, and hashes of messages that hold them",
+    ),
+    LeftOut("secc.", frozenset({"request_sha256", "answer_sha256"}), "hashes of messages that hold signatures"),
+    LeftOut("csms.contract", frozenset({"request_sha256", "response_sha256"}), "as those of secc.*"),
+    LeftOut(
+        "csms.transaction",
+        frozenset({"flags"}),
+        "a message that was contradicted is named by a hash of its content, which holds signatures",
+        re.compile(r"(?<=with content )[0-9a-f]+"),
     ),
     *(
         LeftOut(
@@ -92,11 +88,10 @@ LEFT_OUT = (
                 {
                     "signedMeterData",
                     "publicKey",
+                    "certificate",
                     "issuerKeyHash",
                     "serialNumber",
-                    "responderURL",
                     "ocspResult",
-                    "certificate",
                     "exiRequest",
                     "exiResponse",
                 }
@@ -123,8 +118,8 @@ def decode_event(line: bytes, number: int = 0) -> Event:
 
 def canonical(event: Event) -> bytes:
     """The event as it is hashed: JSON without white space, keys in order, without what is left out."""
-    names = frozenset().union(*(row.fields for row in LEFT_OUT if event.kind.startswith(row.kind)))
-    data = _without(event.data, names)
+    rules = _rules(event.kind)
+    data = _without(event.data, rules) if rules else event.data
     content: dict[str, object] = {"at": event.at, "layer": event.layer, "kind": event.kind, "source": event.source}
     content["data"] = data
     content["raw"] = event.raw if data == event.data and not event.kind.startswith(RANDOM_OCTETS) else ""
@@ -156,9 +151,28 @@ def hash_events(lines: Iterable[bytes]) -> EventHash:
     return hasher
 
 
-def _without(value: Any, names: frozenset[str]) -> Any:
+@lru_cache(maxsize=1024)
+def _rules(kind: str) -> dict[str, LeftOut]:
+    """What is left out of events of this kind, by the name of the field."""
+    return {name: row for row in LEFT_OUT if kind.startswith(row.kind) for name in row.fields}
+
+
+def _without(value: Any, rules: dict[str, LeftOut]) -> Any:
     if isinstance(value, dict):
-        return {key: _without(inner, names) for key, inner in value.items() if key not in names}
+        kept = {}
+        for key, inner in value.items():
+            rule = rules.get(key)
+            if rule is None:
+                kept[key] = _without(inner, rules)
+            elif rule.part is not None:
+                kept[key] = _cut(inner, rule.part)
+        return kept
     if isinstance(value, list):
-        return [_without(inner, names) for inner in value]
+        return [_without(inner, rules) for inner in value]
     return value
+
+
+def _cut(value: Any, part: re.Pattern[str]) -> Any:
+    if isinstance(value, list):
+        return [_cut(inner, part) for inner in value]
+    return part.sub("", value) if isinstance(value, str) else value
