@@ -9,6 +9,7 @@ import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -143,8 +144,7 @@ class TypedYaml:
                 self.report((*place, tag_field), f'unknown {tag_field} "{tag}": {did_you_mean(tag, list(tags))}')
                 return _MISSING
             struct = tags[tag]
-        hints = get_type_hints(struct, include_extras=True)
-        fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+        hints, fields = _members(struct)
         before = len(self.problems)
         values: dict[str, Any] = {}
         for key, value_node in pairs.items():
@@ -214,6 +214,13 @@ class TypedYaml:
                 quotes = f"; write it in quotes{'' if _is_secret(place) else f': {chr(34)}{node.value}{chr(34)}'}"
             self.report(place, f"expected {expected(wanted)}, found {_found(node, place)}{quotes}")
             return _MISSING
+
+
+@cache
+def _members(struct: type[msgspec.Struct]) -> tuple[dict[str, Any], dict[str, msgspec.structs.FieldInfo]]:
+    """Types by name, and fields by the name that they have in a file."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+    return get_type_hints(struct, include_extras=True), fields
 
 
 def _unwrapped(wanted: Any) -> Any:

@@ -27,6 +27,10 @@ class _CoreLoader(yaml.SafeLoader):
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # type: ignore[misc] # the stubs know no ClassVar
 
 
+class _FastLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # libyaml where it was built in
+    yaml_implicit_resolvers = _CoreLoader.yaml_implicit_resolvers
+
+
 for _name, (_pattern, _first) in _CORE_SCHEMA.items():
     _CoreLoader.add_implicit_resolver(
         _TAG + _name, re.compile(f"(?:{_pattern})$"), ["" if first == "\0" else first for first in _first]
@@ -43,6 +47,10 @@ class YamlError(Exception):
 
 def compose(text: str) -> Node | None:
     """The node tree of one document, None when it is empty. Raises YamlError."""
+    try:
+        return yaml.compose(text, Loader=_FastLoader)
+    except yaml.YAMLError:
+        pass  # the other one says what is wrong, and where, in the same words on every machine
     try:
         return yaml.compose(text, Loader=_CoreLoader)
     except yaml.MarkedYAMLError as error:

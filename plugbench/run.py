@@ -37,6 +37,9 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument(
         "--defects", action="store_true", help="scenarios: also with each seeded defect, which has to be caught"
     )
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="scenarios in virtual time: so many at once (default: one per core)"
+    )
     parser.set_defaults(run=run)
 
 

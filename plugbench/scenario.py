@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hil_rigs.evidence.seal import Sealed
+    from hil_rigs.scenario.campaign import Played, Take
     from hil_rigs.scenario.judge import Judged
-    from hil_rigs.scenario.scenario_file import ScenarioFile
     from hil_rigs.scenario.scenario_run import ScenarioResult
 
 CODES = {"pass": 0, "fail": 1, "error": 2, "inconclusive": 3, "not run": 3}
@@ -23,6 +23,7 @@ WORST = ("error", "fail", "inconclusive", "pass", "not run")
 def run_scenarios(args: Namespace) -> int:
     """Run what the argument names. Exit code: that of the worst verdict."""
     from hil_rigs.run_folder import make_folder
+    from hil_rigs.scenario.campaign import jobs_of, play_all, takes_of
     from hil_rigs.scenario.junit import junit
     from hil_rigs.scenario.scenario_file import load_scenarios
     from hil_rigs.surroundings import surroundings
@@ -34,7 +35,12 @@ def run_scenarios(args: Namespace) -> int:
             raise RigError("\n".join(str(problem) for problem in problems))
     place = make_folder(args.out or _new_folder(args.rig))
     show = _JsonLines() if args.json else _Screen(len(files))
-    results = [result for number, file in enumerate(files) for result in _all_of(file, place, number, args, show)]
+    takes = takes_of(files, place, repeat=args.repeat, defects=args.defects)
+    results: list[ScenarioResult] = []
+    hashes: dict[int, str] = {}
+    for take, played in zip(takes, play_all(takes, jobs_of(files, args.jobs)), strict=True):
+        results.append(_compared(take, played, hashes))
+        show.result(results[-1], take.folder, played.sealed)
     if args.junit is not None:
         args.junit.write_text(junit(results), encoding="utf-8")
     verdict = next((one for one in WORST if any(_word(result) == one for result in results)), "pass")
@@ -42,38 +48,13 @@ def run_scenarios(args: Namespace) -> int:
     return CODES[verdict]
 
 
-def _all_of(
-    file: ScenarioFile, place: Path, number: int, args: Namespace, show: _JsonLines | _Screen
-) -> list[ScenarioResult]:
-    """The scenario itself, and, where asked for, each of its twins with a defect, which have to be caught."""
-    from hil_rigs.evidence.of_scenario import finish_scenario
-    from hil_rigs.locks.rig_lock import rig_held
-    from hil_rigs.real_clock import RealClock
-    from hil_rigs.scenario.scenario_run import run_scenario
-    from hil_rigs.trace_file import TraceFile
-
-    twins = [None, *(file.scenario.defects if args.defects else ())]
-    results = []
-    for count, defect in enumerate(twins):
-        hashes = set()
-        for again in range(args.repeat):
-            name = (
-                f"{number:02}-{_safe(file.name)}{f'-defect{count}' if defect else ''}{f'-{again + 1}' if again else ''}"
-            )
-            folder = place / name
-            folder.mkdir()
-            stamp = datetime.now().astimezone()  # says when, in the manifest: no protocol time
-            with rig_held(file.rig.rig, RealClock()), TraceFile(folder / "events.jsonl") as tracer:
-                result = run_scenario(file, folder, tracer, lambda _text: None, defect=defect)
-            sealed = finish_scenario(folder, file, result, stamp)
-            if sealed.repeats:
-                hashes.add(sealed.event_hash)
-            if len(hashes) > 1:
-                different = "the same seed gave other events than the run before"
-                result = replace(result, verdict=type(result.verdict).FAIL, problem=different, where=str(folder))
-            show.result(result, folder, sealed)
-            results.append(result)
-    return results
+def _compared(take: Take, played: Played, hashes: dict[int, str]) -> ScenarioResult:
+    """The result; a failure where the same seed gave other events before. hashes: of the first of each kind."""
+    sealed, result = played.sealed, played.result
+    if sealed.repeats and hashes.setdefault(take.kind, sealed.event_hash) != sealed.event_hash:
+        different = "the same seed gave other events than the run before"
+        return replace(result, verdict=type(result.verdict).FAIL, problem=different, where=str(take.folder))
+    return result
 
 
 def _word(result: ScenarioResult) -> str:
@@ -81,10 +62,6 @@ def _word(result: ScenarioResult) -> str:
     from hil_rigs.scenario.twin import twin_verdict
 
     return str(twin_verdict(result) if result.defect else result.verdict)
-
-
-def _safe(name: str) -> str:
-    return "".join(char if char.isalnum() or char in "-_." else "-" for char in name)
 
 
 def _new_folder(path: Path) -> Path:
