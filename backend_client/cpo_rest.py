@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ssl
 from pathlib import Path
-from types import TracebackType
 
 import httpx
 
 from backend_client.cpo_messages import AnswerMessage, MessageError, RecordMessage, decode, encode
 from backend_client.credential import Credential
+from backend_client.http_session import HttpSession
 from ports.backend import Ack, SignedRecord
-from ports.errors import LocalError, PeerError, RigError
+from ports.errors import PeerError, RigError
 
 MAX_ANSWER = 64 << 10
 
@@ -20,7 +19,7 @@ MAX_ANSWER = 64 << 10
 REFUSED_FOR_GOOD = frozenset({400, 409, 413, 422})
 
 
-class CpoRest:
+class CpoRest(HttpSession):
     """`ports.backend.Backend` over HTTP."""
 
     def __init__(
@@ -33,49 +32,28 @@ class CpoRest:
         timeout_s: float = 10.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """url: without /v1. token: the bearer token's place. ca_file: the only roots trusted for https.
-
-        client_certificate: files of certificate and key, for mutual TLS. transport: in place of the network.
-        Raises LocalError for another scheme, RigError for files that cannot be read.
-        """
-        self._url = httpx.URL(url.rstrip("/"))
-        if self._url.scheme not in {"http", "https"}:
-            raise LocalError(f"CPO backend {url}: the scheme must be http or https")
-        self._client = httpx.AsyncClient(
+        """url: without /v1. token: the bearer token's place. The rest, and what is raised: see HttpSession."""
+        super().__init__(
+            "CPO backend",
+            url,
+            ca_file=ca_file,
+            client_certificate=client_certificate,
+            timeout_s=timeout_s,
             headers={"Content-Type": "application/json", "Accept": "application/json"} | _authorization(token),
-            timeout=timeout_s,
-            verify=_trust(ca_file, client_certificate) if self._url.scheme == "https" else True,
             transport=transport,
-            follow_redirects=False,
-            trust_env=False,
+            max_answer=MAX_ANSWER,
         )
+        self._url = url.rstrip("/")
 
     async def deliver(self, record: SignedRecord) -> Ack:
         """PUT the record. Raises PeerError when the CPO refuses it for good, RigError when it may be sent again."""
         try:
-            request = self._client.build_request(
+            response, body = await self.exchange(
                 "PUT", f"{self._url}/v1/records/{record.record_id}", content=encode(RecordMessage.of(record))
             )
-            response = await self._client.send(request, stream=True)
-            try:
-                body = await _limited(response)
-            finally:
-                await response.aclose()
         except httpx.HTTPError as error:
             raise RigError(f"CPO {self._url} gave no answer: {type(error).__name__} {error}".rstrip()) from error
         return self._answer(record, response.status_code, body)
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._client.aclose()
-
-    async def __aenter__(self) -> CpoRest:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     def _answer(self, record: SignedRecord, status: int, body: bytes) -> Ack:
         try:
@@ -95,25 +73,5 @@ class CpoRest:
         return answer.ack
 
 
-async def _limited(response: httpx.Response) -> bytes:
-    body = b""
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > MAX_ANSWER:
-            raise httpx.ReadError(f"the answer is longer than {MAX_ANSWER} octets")
-    return body
-
-
 def _authorization(token: Credential | None) -> dict[str, str]:
     return {"Authorization": f"Bearer {token.read()}"} if token is not None else {}
-
-
-def _trust(ca_file: Path | None, client_certificate: tuple[Path, Path] | None) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-        if client_certificate is not None:
-            context.load_cert_chain(*client_certificate)
-    except (OSError, ssl.SSLError) as error:
-        files = [ca_file, *(client_certificate or ())]
-        raise RigError(f"cannot use {', '.join(str(file) for file in files if file)} for TLS: {error}") from error
-    return context

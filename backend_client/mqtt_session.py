@@ -14,6 +14,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from backend_client.credential import Credential
+from backend_client.tls_trust import tls_trust
 from ports.clock import Clock
 from ports.errors import RigError
 
@@ -144,7 +145,4 @@ class MqttSession:
 def _tls(broker: Broker) -> ssl.SSLContext | None:
     if broker.ca_file is None and not broker.tls:
         return None
-    try:
-        return ssl.create_default_context(cafile=broker.ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise RigError(f"cannot use {broker.ca_file} as MQTT root: {error}") from error
+    return tls_trust(broker.ca_file)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import base64
 import re
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from types import TracebackType
 from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import UUID
@@ -19,13 +17,12 @@ import msgspec
 
 from backend_client.cpo_messages import MessageError, decode
 from backend_client.credential import Credential
+from backend_client.http_session import MAX_ANSWER, HttpSession
 from backend_client.ocpi_messages import VERSION, Envelope, InterfaceRole, Version, VersionDetails
 from backend_client.ocpi_types import encode
-from backend_client.public_trust import public_trust
-from ports.errors import LocalError, PeerError, RigError
+from ports.errors import PeerError, RigError
 
 T = TypeVar("T")
-MAX_ANSWER = 4 << 20
 _NEXT = re.compile(r'<([^<>]*)>\s*;\s*rel="?next"?')
 
 # What a later attempt cannot change; everything else (5xx, 401, a wrong path) is the rig's and may be tried again.
@@ -65,7 +62,7 @@ class Party:
         return f"{self.country_code}{self.party_id}".upper()
 
 
-class OcpiSession:
+class OcpiSession(HttpSession):
     """One platform, one credentials token. Safe for many tasks at once; `async with` closes it."""
 
     def __init__(
@@ -78,35 +75,12 @@ class OcpiSession:
         timeout_s: float = 10.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """versions_url: of the platform's versions endpoint. random: of the request ids.
-
-        ca_file: the only roots trusted for https, None = public ones. transport: in place of the network.
-        """
-        if httpx.URL(versions_url).scheme not in {"http", "https"}:
-            raise LocalError(f"OCPI platform {versions_url}: the scheme must be http or https")
+        """versions_url: of the platform's versions endpoint. random: of the request ids. The rest: see HttpSession."""
+        super().__init__("OCPI platform", versions_url, ca_file=ca_file, timeout_s=timeout_s, transport=transport)
         self.versions_url = versions_url
         self._token = token
         self._random = random
         self._endpoints: dict[tuple[str, str], str] = {}
-        self._client = httpx.AsyncClient(
-            timeout=timeout_s,
-            verify=_trust(ca_file) if ca_file else public_trust(),
-            transport=transport,
-            follow_redirects=False,
-            trust_env=False,
-        )
-
-    async def __aenter__(self) -> OcpiSession:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close the connections; harmless when closed."""
-        await self._client.aclose()
 
     async def endpoint(self, module: str, role: InterfaceRole) -> str:
         """URL of a module, exactly as the platform gives it. Raises RigError when it has none."""
@@ -138,12 +112,7 @@ class OcpiSession:
             headers["Content-Type"] = "application/json"
         content = None if body is None else encode(body)
         try:
-            request = self._client.build_request(method, url, content=content, params=params, headers=headers)
-            response = await self._client.send(request, stream=True)
-            try:
-                received = await limited(response)
-            finally:
-                await response.aclose()
+            response, received = await self.exchange(method, url, content=content, params=params, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise RigError(f"OCPI {operation}: no answer: {type(error).__name__} {error}".rstrip()) from error
         return _read(operation, response, received)
@@ -200,20 +169,3 @@ def _read(operation: str, response: httpx.Response, body: bytes) -> OcpiAnswer:
     if http >= 300 or not 1000 <= envelope.status_code < 2000:
         raise RigError(f"OCPI {operation}: HTTP {http}, status {envelope.status_code}: {said}".rstrip(": "))
     return OcpiAnswer(http, envelope.data, said, response.headers, body)
-
-
-async def limited(response: httpx.Response) -> bytes:
-    """The body of an answer. Raises ReadError when it is longer than MAX_ANSWER."""
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > MAX_ANSWER:
-            raise httpx.ReadError(f"the answer is longer than {MAX_ANSWER} octets")
-    return bytes(body)
-
-
-def _trust(ca_file: Path) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise RigError(f"CA file {ca_file} cannot be used: {error}") from error

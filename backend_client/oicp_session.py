@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import ssl
 from pathlib import Path
-from types import TracebackType
 from typing import TypeVar
 
 import httpx
 import msgspec
 
 from backend_client.cpo_messages import MessageError, decode
-from backend_client.ocpi_session import MAX_ANSWER, limited
+from backend_client.http_session import MAX_ANSWER, HttpSession
 from backend_client.ocpi_types import encode
 from backend_client.oicp_messages import Acknowledgement
-from backend_client.public_trust import public_trust
 from ports.errors import LocalError, PeerError, RigError
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -31,7 +28,7 @@ class OicpRefused(PeerError):
         self.code = code
 
 
-class OicpSession:
+class OicpSession(HttpSession):
     """One partner: a hub, or behind it a provider. `async with` closes it."""
 
     def __init__(
@@ -44,28 +41,15 @@ class OicpSession:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """url: without /api. client_certificate: files of certificate and key; OICP knows partners by it."""
-        self.url = url.rstrip("/")
-        if httpx.URL(self.url).scheme not in {"http", "https"}:
-            raise LocalError(f"OICP partner {url}: the scheme must be http or https")
-        self._client = httpx.AsyncClient(
-            timeout=timeout_s,
-            verify=_trust(ca_file, client_certificate) if ca_file or client_certificate else public_trust(),
+        super().__init__(
+            "OICP partner",
+            url,
+            ca_file=ca_file,
+            client_certificate=client_certificate,
+            timeout_s=timeout_s,
             transport=transport,
-            follow_redirects=False,
-            trust_env=False,
         )
-
-    async def __aenter__(self) -> OicpSession:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close the connections; harmless when closed."""
-        await self._client.aclose()
+        self.url = url.rstrip("/")
 
     async def post(self, path: str, message: msgspec.Struct | bytes, answer: type[T]) -> T:
         """Send once. message: bytes go on as they are.
@@ -76,12 +60,7 @@ class OicpSession:
         content = message if isinstance(message, bytes) else encode(message)
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         try:
-            request = self._client.build_request("POST", f"{self.url}{path}", content=content, headers=headers)
-            response = await self._client.send(request, stream=True)
-            try:
-                body = await limited(response)
-            finally:
-                await response.aclose()
+            response, body = await self.exchange("POST", f"{self.url}{path}", content=content, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise RigError(f"OICP POST {path}: no answer: {type(error).__name__} {error}".rstrip()) from error
         return _read(f"POST {path}", response.status_code, body, answer)
@@ -115,15 +94,3 @@ def _read(operation: str, http: int, body: bytes, answer: type[T]) -> T:
         raise PeerError(
             f"OICP {operation}: HTTP {http} with something else than an answer: {error}", body[:2000]
         ) from None
-
-
-def _trust(ca_file: Path | None, client_certificate: tuple[Path, Path] | None) -> ssl.SSLContext:
-    """ca_file: the only roots that are trusted, None = those of the system."""
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-        if client_certificate is not None:
-            context.load_cert_chain(*client_certificate)
-    except (OSError, ssl.SSLError) as error:
-        files = [ca_file, *(client_certificate or ())]
-        raise RigError(f"cannot use {', '.join(str(file) for file in files if file)} for TLS: {error}") from error
-    return context

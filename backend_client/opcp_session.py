@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,12 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
+from backend_client.http_session import HttpSession
 from backend_client.opcp_messages import ErrorBody, OpcpError, Token
-from backend_client.public_trust import public_trust
 from ports.clock import Clock
-from ports.errors import LocalError, RigError
+from ports.errors import RigError
 
 T = TypeVar("T")
-MAX_ANSWER = 4 << 20
 REFRESH_S = 60.0  # before the token expires
 PAUSE_S = 0.2
 MAX_PAUSE_S = 5.0
@@ -56,7 +54,7 @@ class Answer:
     repeats: int = 0
 
 
-class OpcpSession:
+class OpcpSession(HttpSession):
     """Sends requests with a token. Safe for many tasks at once."""
 
     def __init__(
@@ -72,22 +70,15 @@ class OpcpSession:
     ) -> None:
         """url: without /v1. token_url: "" = `url`/oauth/token. timeout_s: of an operation without its own deadline.
 
-        ca_file: the only roots trusted for https. transport: in place of the network.
+        The rest, and what is raised: see HttpSession.
         """
+        # the deadline is over all of it
+        super().__init__("OPCP pools", url, ca_file=ca_file, timeout_s=None, transport=transport)
         self.url = url.rstrip("/")
-        if httpx.URL(self.url).scheme not in {"http", "https"}:
-            raise LocalError(f"OPCP pools {url}: the scheme must be http or https")
         self._token_url = token_url or f"{self.url}/oauth/token"
         self._credentials = credentials
         self._clock = clock
         self._timeout_s = timeout_s
-        self._client = httpx.AsyncClient(
-            verify=_trust(ca_file) if ca_file else public_trust(),
-            transport=transport,
-            follow_redirects=False,
-            trust_env=False,
-            timeout=None,  # noqa: S113 - the deadline is over all of it
-        )
         self._token = ""
         self._refresh_at = 0.0
         self._token_turn = asyncio.Lock()
@@ -125,9 +116,14 @@ class OpcpSession:
             try:
                 async with asyncio.timeout(left):
                     token = await self._bearer()
-                    answer = await self._send(
-                        method, path, payload, params, {**sent, "Authorization": f"Bearer {token}"}, repeats
+                    response, received = await self.exchange(
+                        method,
+                        f"{self.url}{path}",
+                        content=payload,
+                        params=params,
+                        headers={**sent, "Authorization": f"Bearer {token}"},
                     )
+                    answer = Answer(response.status_code, received, response.headers, repeats)
             except TimeoutError:
                 raise OpcpError(operation, 0, (f"no answer in time{f' after {problem}' if problem else ''}",)) from None
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -156,10 +152,6 @@ class OpcpSession:
             repeats += 1
             await self._clock.sleep(min(PAUSE_S * 2 ** (repeats - 1), max(0.0, until - self._clock.monotonic())))
 
-    async def close(self) -> None:
-        """Close the connections; harmless when closed."""
-        await self._client.aclose()
-
     def _forget(self, token: str) -> None:
         if token == self._token:
             self._token = ""
@@ -181,37 +173,14 @@ class OpcpSession:
             "client_secret": self._credentials.secret(),
             "audience": self._credentials.audience or self.url,
         }
-        request = self._client.build_request("POST", self._token_url, json=body)
-        answer = await self._read(request, 0)
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        response, received = await self.exchange(
+            "POST", self._token_url, content=msgspec.json.encode(body), headers=headers
+        )
+        answer = Answer(response.status_code, received, response.headers)
         if answer.status != 200:
             raise error_of(operation, answer)
         return decode(answer, Token, operation)
-
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        payload: bytes | None,
-        params: Mapping[str, str] | None,
-        headers: Mapping[str, str],
-        repeats: int,
-    ) -> Answer:
-        request = self._client.build_request(
-            method, f"{self.url}{path}", content=payload, params=dict(params or {}), headers=dict(headers)
-        )
-        return await self._read(request, repeats)
-
-    async def _read(self, request: httpx.Request, repeats: int) -> Answer:
-        response = await self._client.send(request, stream=True)
-        try:
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > MAX_ANSWER:
-                    raise httpx.ReadError(f"the answer is longer than {MAX_ANSWER} octets")
-            return Answer(response.status_code, bytes(body), response.headers, repeats)
-        finally:
-            await response.aclose()
 
 
 def decode(answer: Answer, kind: type[T], operation: str) -> T:
@@ -235,10 +204,3 @@ def error_of(operation: str, answer: Answer) -> OpcpError:
 def _retry_after(answer: Answer, repeats: int) -> float:
     said = answer.headers.get("retry-after", "")
     return min(float(said), MAX_PAUSE_S) if said.isdigit() else float(PAUSE_S * 2**repeats)
-
-
-def _trust(ca_file: Path) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise RigError(f"CA file {ca_file} cannot be used: {error}") from error

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import httpx
 
-from backend_client.public_trust import public_trust
+from backend_client.tls_trust import tls_trust
 from ports.errors import PeerError
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -56,7 +56,7 @@ class GuardedHttp:
     def _client(self) -> httpx.AsyncClient:
         """Made when it is used first: reading the public roots takes a while."""
         return httpx.AsyncClient(
-            verify=public_trust() if self._verify is True else self._verify,  # type: ignore[arg-type]
+            verify=tls_trust() if self._verify is True else self._verify,  # type: ignore[arg-type]
             transport=self._transport,
             follow_redirects=False,
             trust_env=False,
