@@ -140,7 +140,9 @@ class Circuit:
             lambda closed: self.set_contactor(name, closed),
             self.trace,
         )
-        supply = None if dc is None else SimulatedDcSupply(dc, self.agenda, path, lambda: self._flow(path))
+        supply = None
+        if dc is not None:
+            supply = SimulatedDcSupply(dc, self.agenda, path, lambda: self._flow(path), firmware.board.trip)
         self.connectors[name] = Connector(name, cable, path, firmware, supply)
         if supply is None:
             path.listeners.append(lambda: firmware.power_changed(path, self.mains.nominal_mv))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from firmware_sim.agenda import ns
 from firmware_sim.charger.board import PHASE_NAMES
+from firmware_sim.charger.dc_supply import SimulatedDcSupply
 from firmware_sim.circuit import Circuit, Connector
 from firmware_sim.vehicle.simulated import SimulatedVehicle
 from ports.errors import LocalError
@@ -167,6 +168,26 @@ def broken_latch(target: Target, _values: Values) -> Undo:
 def pulse(target: Target, values: Values) -> Undo:
     target.vehicle.toggle(1, c_ms=round(values.number("milliseconds")))
     return lambda: None
+
+
+def _power_stage(target: Target) -> SimulatedDcSupply:
+    if target.connector.dc is None:
+        raise LocalError(f"{target.connector.name} has no DC power stage: this fault goes with energy: dc")
+    return target.connector.dc
+
+
+def leak(target: Target, values: Values) -> Undo:
+    stage = _power_stage(target)
+    before = stage.insulation_kohm
+    stage.leak(values.number("kohm"))
+    return lambda: stage.leak(before)
+
+
+def set_power_stage(target: Target, attribute: str, value: float) -> Undo:
+    stage = _power_stage(target)
+    before = getattr(stage, attribute)
+    setattr(stage, attribute, value)
+    return lambda: setattr(stage, attribute, before)
 
 
 def ventilation(target: Target, _values: Values) -> Undo:

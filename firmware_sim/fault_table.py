@@ -19,6 +19,7 @@ from firmware_sim.fault_effects import (
     emergency_stop,
     heat,
     jam,
+    leak,
     lose_phase,
     no_earth,
     no_feedback,
@@ -28,6 +29,7 @@ from firmware_sim.fault_effects import (
     set_contactor,
     set_level,
     set_pilot,
+    set_power_stage,
     set_vehicle,
     ventilation,
     weld,
@@ -49,7 +51,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One row. on: "pilot", "vehicle", "charger" or "mains". mrec: its code, None = not of MREC."""
+    """One row. on: "pilot", "vehicle", "charger", "dc" (its power stage) or "mains". mrec: its code or None."""
 
     name: str
     on: str
@@ -278,6 +280,34 @@ FAULTS: dict[str, Fault] = {
             "the button opens the contactor by itself",
             "the button is released",
             emergency_stop,
+        ),
+        Fault(
+            "CableCheckFault.insulation",
+            "dc",
+            11,
+            (Parameter("kohm", "kohm", 20.0, 0.0, 100_000.0),),
+            "so much between DC output and earth: below 100 ohm/V the cable check fails, and the isolation monitor "
+            "opens a closed contactor (needs a reset); below 500 ohm/V a warning",
+            "as before; the board still needs its reset",
+            leak,
+        ),
+        Fault(
+            "CableCheckFault.slow",
+            "dc",
+            11,
+            (Parameter("seconds", "s", 35.0, 0.0, 600.0),),
+            "the isolation test takes so much longer; vehicles wait 40 s, some less",
+            "it takes its time again",
+            lambda t, v: set_power_stage(t, "test_extra_s", v.number("seconds")),
+        ),
+        Fault(
+            "UnderVoltage.dc_output",
+            "dc",
+            6,
+            (Parameter("per_cent", "%", 50.0, 0.0, 100.0),),
+            "the power stage reaches only so much of the voltage that it is asked for: pre-charge does not end",
+            "all of it, with the next set point",
+            lambda t, v: set_power_stage(t, "weakness", 1 - v.number("per_cent") / 100),
         ),
         Fault(
             "PowerLoss",

@@ -35,7 +35,7 @@ class Board:
         self.machine = ChargerMachine(name, settings, agenda.now())
         self.contactor = Contactor(agenda, main_contacts, self._auxiliary)
         self.lock = Lock(agenda, lambda locked: self.run(self.machine.lock_feedback(agenda.now(), locked)))
-        self.residual = ResidualCurrentDevice(agenda, self._residual_trip)
+        self.residual = ResidualCurrentDevice(agenda, self.trip)
         self.on_report: Callable[[ControlEvent], None] = lambda _event: None
         self.on_answer: Callable[[Answer], None] = lambda _answer: None
         self._name = name
@@ -81,8 +81,9 @@ class Board:
     def _auxiliary(self, closed: bool) -> None:
         self.run(self.machine.auxiliary_contact(self._agenda.now(), closed))
 
-    def _residual_trip(self, detail: str) -> None:
-        self.contactor.energise(False)  # the device interrupts the coil; firmware is only told
+    def trip(self, detail: str) -> None:
+        """A device (residual current, isolation monitor) interrupts the coil; firmware is only told."""
+        self.contactor.energise(False)
         self.run(self.machine.residual_trip(self._agenda.now(), detail))
 
     def press_emergency_stop(self, pressed: bool) -> None:

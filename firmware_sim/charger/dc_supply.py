@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from firmware_sim.agenda import MS, Agenda, Entry, S
+from firmware_sim.agenda import MS, Agenda, Entry, S, ns
 from firmware_sim.branch import Branch, DcFeed
 from ports.dc_supply import DcMeasured, DcRating, Isolation
 
@@ -21,10 +21,24 @@ FAULT_OHM_PER_V = 100
 
 
 class SimulatedDcSupply:
-    """`ports.dc_supply.DcSupply`. insulation_kohm: what is between the output and earth; set it for a fault."""
+    """`ports.dc_supply.DcSupply`, with what can be wrong about it.
 
-    def __init__(self, rating: DcRating, agenda: Agenda, branch: Branch, changed: Callable[[], None]) -> None:
+    insulation_kohm: what is between the output and earth (`leak` changes it). test_extra_s: what an isolation test
+    takes longer. weakness: share of the voltage asked for that it does not reach. trip: opens the contactor by itself.
+    """
+
+    def __init__(
+        self,
+        rating: DcRating,
+        agenda: Agenda,
+        branch: Branch,
+        changed: Callable[[], None],
+        trip: Callable[[str], None] = lambda _detail: None,
+    ) -> None:
         self.insulation_kohm = 2000.0
+        self.test_extra_s = 0.0
+        self.weakness = 0.0
+        self._trip = trip
         self._rating = rating
         self._agenda = agenda
         self._branch = branch
@@ -48,7 +62,7 @@ class SimulatedDcSupply:
         """Go to this voltage along the ramp; the limit of current holds at once."""
         self._agenda.run_due()
         rating = self._rating
-        self._target_mv = round(min(max(voltage_v, 0.0), rating.max_voltage_v) * 1000)
+        self._target_mv = round(min(max(voltage_v, 0.0), rating.max_voltage_v) * (1 - self.weakness) * 1000)
         limit_ma = round(min(max(current_a, 0.0), rating.max_current_a) * 1000)
         if limit_ma != self._feed.limit_ma:
             self._feed.limit_ma = limit_ma
@@ -66,11 +80,20 @@ class SimulatedDcSupply:
             if not done.done():
                 done.set_result(None)
 
-        self._agenda.after(steps * STEP + TEST_TIME, over)
+        self._agenda.after(steps * STEP + TEST_TIME + ns(self.test_extra_s), over)
         try:
             await done
         finally:
             self.set_output(0.0, 0.0)
+        return self._isolation()
+
+    def leak(self, kohm: float) -> None:
+        """From now on so much is between the output and earth; the monitor trips where the contactor is closed."""
+        self.insulation_kohm = kohm
+        if self._branch.closed and self._isolation() is Isolation.FAULT:
+            self._trip(f"insulation {kohm:g} kohm")
+
+    def _isolation(self) -> Isolation:
         ohm_per_v = self.insulation_kohm * 1000 / self._rating.max_voltage_v
         if ohm_per_v < FAULT_OHM_PER_V:
             return Isolation.FAULT

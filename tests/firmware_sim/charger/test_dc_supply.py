@@ -10,6 +10,7 @@ import pytest
 
 from firmware_sim.charger.settings import ChargerSettings
 from firmware_sim.circuit import Circuit
+from firmware_sim.faults import Target, inject
 from hil_rigs.virtual_clock import VirtualClock, run_virtual
 from ports.charge_control import ControlFault
 from ports.dc_supply import DcMeasured, DcRating, Isolation
@@ -99,5 +100,55 @@ def test_the_isolation_is_judged_by_ohms_per_volt(kohm: float, verdict: Isolatio
         assert await test is verdict
         await clock.sleep(1)
         assert outlet.dc.measured().voltage_v == 0.0
+
+    on_plant(main)
+
+
+def test_a_leak_under_way_opens_the_contactor_by_itself() -> None:
+    async def main(clock: VirtualClock, plant: Circuit, outlet: Any) -> None:
+        vehicle = plant.add_vehicle("ev")
+        vehicle.plug_in(outlet)
+        await clock.sleep(1)
+        await outlet.charger.set_lock(True)
+        await outlet.charger.offer_current(16)
+        await clock.sleep(4)
+        await outlet.charger.set_contactor(True)
+        undo = inject(Target(plant, outlet), "CableCheckFault.insulation", kohm=200)
+        await clock.sleep(1)
+        assert outlet.branch.closed  # a warning only
+        inject(Target(plant, outlet), "CableCheckFault.insulation", kohm=20)
+        await clock.sleep(1)
+        assert not outlet.branch.closed
+        assert ControlFault.GROUND in (await outlet.charger.status()).faults
+        undo()
+        assert outlet.dc.insulation_kohm == 2000.0
+
+    on_plant(main)
+
+
+def test_a_slow_test_takes_its_time() -> None:
+    async def main(clock: VirtualClock, plant: Circuit, outlet: Any) -> None:
+        undo = inject(Target(plant, outlet), "CableCheckFault.slow", seconds=35)
+        began = clock.monotonic()
+        assert await outlet.dc.test_isolation() is Isolation.VALID
+        assert clock.monotonic() - began == pytest.approx(36.5, abs=0.1)
+        undo()
+        began = clock.monotonic()
+        await outlet.dc.test_isolation()
+        assert clock.monotonic() - began == pytest.approx(1.5, abs=0.6)  # from 500 V, perhaps still falling
+
+    on_plant(main)
+
+
+def test_a_weak_stage_does_not_reach_its_voltage() -> None:
+    async def main(clock: VirtualClock, plant: Circuit, outlet: Any) -> None:
+        undo = inject(Target(plant, outlet), "UnderVoltage.dc_output", per_cent=50)
+        outlet.dc.set_output(400.0, 10.0)
+        await clock.sleep(2)
+        assert outlet.dc.measured().voltage_v == 200.0
+        undo()
+        outlet.dc.set_output(400.0, 10.0)
+        await clock.sleep(2)
+        assert outlet.dc.measured().voltage_v == 400.0
 
     on_plant(main)
