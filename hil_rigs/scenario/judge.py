@@ -68,7 +68,7 @@ class Judge:
 
     def __init__(self, remains: Remains, start: float) -> None:
         self._remains = remains
-        self._observer: Observer = remains.observer
+        self._observer: Observer = remains.observer.by_time()
         self._start = start
 
     def all(self, file: ScenarioFile) -> tuple[Judged, ...]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hil_rigs.scenario.channels import Names, observed
 from hil_rigs.scenario.pattern import Observation, Pattern
 from ports.trace import TraceEvent
+
+DECIMALS = 6  # of seconds, as in events.jsonl: what is closer happened at once, in the order in which it was told
 
 
 class Observer:
@@ -39,6 +42,15 @@ class Observer:
             else:
                 still.append((pattern, since, future))
         self._waiting = still
+
+    def by_time(self) -> Observer:
+        """The same in the order of their own times: some are told late, records of the store only at the end."""
+        sorted_ = Observer()
+        told = sorted(self.seen, key=lambda one: round(one.at, DECIMALS))
+        sorted_.seen = [
+            one if one.number == number else dataclasses.replace(one, number=number) for number, one in enumerate(told)
+        ]
+        return sorted_
 
     def matching(self, pattern: Pattern, since: int = 0, until: int | None = None) -> Iterator[Observation]:
         """All that match among the observations from number `since` on, before number `until`."""
