@@ -1,7 +1,9 @@
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
 
+from backends import sealing
 from backends.sealing import Sealer, hash_secret, secret_matches
 from ports.errors import RigError
 
@@ -43,3 +45,16 @@ def test_hashes_are_salted_and_match_only_their_secret() -> None:
     assert hashed != hash_secret("s3cret")
     assert secret_matches("s3cret", hashed)
     assert not secret_matches("s3cre", hashed)
+
+
+def test_hashes_as_shipped_are_dear() -> None:
+    spec = spec_from_file_location("sealing_as_shipped", sealing.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    shipped = module_from_spec(spec)
+    spec.loader.exec_module(shipped)
+    assert 128 * shipped.SCRYPT_N * shipped.SCRYPT_R >= 2**24  # octets of memory, RFC 7914 section 2
+    hashed = shipped.hash_secret("s3cret")
+    assert shipped.secret_matches("s3cret", hashed)
+    assert not shipped.secret_matches("s3cre", hashed)
+    assert not secret_matches("s3cret", hashed), "the other tests have cheaper ones"
