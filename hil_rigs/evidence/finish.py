@@ -43,8 +43,9 @@ def complete(
     assertions: Sequence[Assertion] = (),
     scenario: str = "",
     defect: str = "",
+    title: str = "",
 ) -> Sealed:
-    """As `finish`, also of a scenario. defect: that was seeded in it."""
+    """As `finish`, also of a scenario. defect: that was seeded in it. title: what it is about."""
     source = FolderSource(folder)
     series, frames, hashed = Series(), SerialText(), EventHash()
     for number, line in enumerate(lines_of(source, EVENTS, MAX_LINE), start=1):
@@ -82,6 +83,7 @@ def complete(
         files=listed(FolderSource(folder)),
         event_hash=hashed.hex() if result.clock == "virtual" else "",
         scenario=f"{scenario} with {defect}" if defect else scenario,
+        title=title,
     )
     (folder / REPORT).write_text(page(contents), encoding="utf-8")
     return seal(folder, about)

@@ -67,7 +67,16 @@ def finish_scenario(folder: Path, file: ScenarioFile, result: ScenarioResult, st
         )
         for one in result.judged
     ]
-    return complete(folder, run, records, started, assertions=assertions, scenario=file.name, defect=result.defect)
+    return complete(
+        folder,
+        run,
+        records,
+        started,
+        assertions=assertions,
+        scenario=file.name,
+        defect=result.defect,
+        title=file.scenario.title,
+    )
 
 
 def scenario_of(source: Source, manifest: Manifest, place: Path) -> tuple[ScenarioFile, Defect | None]:

@@ -32,10 +32,25 @@ def time_scale(began: float, ended: float, start: float, end: float) -> Scale:
 
 
 def time_ticks(scale: Scale, most: int = 12) -> list[tuple[float, str]]:
-    """Times and how they are written, counted from the beginning."""
+    """Times and how they are written in the scale's unit, counted from the beginning."""
     length = scale.high - scale.low
     step = next((step for step in _TIME_STEPS if length / step <= most), math.ceil(length / most / 86400) * 86400)
-    return [(scale.low + number * step, clock(number * step)) for number in range(int(length / step) + 1)]
+    times = [number * step for number in range(int(length / step) + 1)]
+    unit = time_unit(scale)
+    return [
+        (scale.low + seconds, f"{seconds:g}" if unit == "s" else _parted(round(seconds), unit)) for seconds in times
+    ]
+
+
+def time_unit(scale: Scale) -> str:
+    """In what the times of a scale are written."""
+    length = scale.high - scale.low
+    return "s" if length <= 60 else "min:s" if length < 3600 else "h:min:s"
+
+
+def _parted(whole: int, unit: str) -> str:
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if unit == "h:min:s" else f"{minutes}:{whole % 60:02}"
 
 
 def clock(seconds: float) -> str:
@@ -43,8 +58,13 @@ def clock(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:g} s"
     whole = round(seconds)
-    hours, minutes = divmod(whole // 60, 60)
-    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+    return _parted(whole, "min:s" if whole < 3600 else "h:min:s")
+
+
+def exact(seconds: float) -> str:
+    """To the millisecond: 0.128 s, 1:01.238, 1:02:03.000."""
+    whole, thousandths = divmod(round(seconds * 1000), 1000)
+    return f"{whole}.{thousandths:03} s" if whole < 60 else f"{clock(whole)}.{thousandths:03}"
 
 
 def value_scale(values: list[float], start: float, end: float) -> tuple[Scale, list[float]]:

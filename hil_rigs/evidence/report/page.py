@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hil_rigs.bill_check import CheckedBill
 from hil_rigs.evidence.assertions import Assertion
 from hil_rigs.evidence.manifest import File, Versions
+from hil_rigs.evidence.report.faults import fault_table, injected
 from hil_rigs.evidence.report.markup import Markup, element, joined, table
 from hil_rigs.evidence.report.plots import timeline
+from hil_rigs.evidence.report.results import counted, failed, results, verdict
 from hil_rigs.evidence.report.sequence import sequence
 from hil_rigs.evidence.report.series import Series
 from hil_rigs.evidence.report.style import STYLE
@@ -23,7 +24,10 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-a
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """Everything that the report shows. files: all others of the evidence. event_hash: "" in real time."""
+    """Everything that the report shows. files: all others of the evidence. event_hash: "" in real time.
+
+    title: what the scenario is about, in a sentence.
+    """
 
     run: str
     started: str
@@ -35,6 +39,7 @@ class Contents:
     files: Mapping[str, File]
     event_hash: str
     scenario: str = ""
+    title: str = ""
 
 
 def page(said: Contents) -> str:
@@ -50,15 +55,16 @@ def page(said: Contents) -> str:
     )
     sections = (
         _summary(said),
-        _problems(result),
+        _problems(said),
         _section("Sessions", _sessions(result.sessions)) if result.sessions else "",
         _section("Bills", _bills(result.bills)) if result.bills else "",
-        _assertions(said.assertions),
+        _section("Assertions", results(said.assertions)) if said.assertions else "",
         _section("Timeline", element("figure", timeline(said.series))),
+        _section("Faults", faults) if (faults := fault_table(said.series)) else "",
         _section(
             "Sequence",
             *(element("p", note, class_="warning") for note in said.story.notes),
-            element("figure", sequence(said.story.passages, said.series.began or 0.0)),
+            element("figure", sequence(said.story.passages, said.series.began or 0.0, injected(said.series))),
         ),
         _section("Signatures", _signatures(said.story)),
         _section("What was real", _resources(result)),
@@ -72,17 +78,12 @@ def _section(title: str, *content: object) -> Markup:
     return element("section", element("h2", title), *content)
 
 
-def verdict(word: str) -> Markup:
-    """A verdict in its colour."""
-    kind = "".join(char for char in str(word).lower() if char.isascii() and char.isalpha())
-    return element("span", word, class_=f"verdict v-{kind}")
-
-
 def _summary(said: Contents) -> Markup:
     result = said.result
     rows = [
         ("run", said.run),
         ("scenario", said.scenario),
+        ("assertions", counted(said.assertions)),
         ("started", said.started),
         ("clock", f"{result.clock} time, seed {result.seed}"),
         ("signed by", result.signer),
@@ -92,15 +93,20 @@ def _summary(said: Contents) -> Markup:
     ]
     warning = "" if result.is_hsm else element("p", "The signing key was not in an HSM.", class_="warning")
     listed = element("dl", *(element("dt", name) + element("dd", value) for name, value in _given(rows)))
-    return element("header", element("h1", said.scenario or result.rig, verdict(result.verdict)), warning, listed)
+    about = element("p", said.title, class_="about") if said.title else ""
+    return element(
+        "header", element("h1", said.scenario or result.rig, verdict(result.verdict)), about, warning, listed
+    )
 
 
 def _given(rows: Sequence[tuple[str, object]]) -> list[tuple[str, object]]:
     return [(name, value) for name, value in rows if value]
 
 
-def _problems(result: RunResult) -> Markup:
-    said = [f"{one.transaction_id or one.connector}: {text}" for one in result.sessions for text in one.findings]
+def _problems(all_of: Contents) -> Markup:
+    result = all_of.result
+    said: list[object] = [failed(one) for one in all_of.assertions if one.verdict not in ("pass", "not run")]
+    said += [f"{one.transaction_id or one.connector}: {text}" for one in result.sessions for text in one.findings]
     said += result.problems
     if not said:
         return Markup()
@@ -142,35 +148,6 @@ def _bills(bills: Sequence[CheckedBill]) -> Markup:
             for one in bills
         ),
     )
-
-
-def _assertions(assertions: Sequence[Assertion]) -> Markup:
-    if not assertions:
-        return Markup()
-    claims: dict[str, list[Assertion]] = defaultdict(list)
-    for one in assertions:
-        claims[one.claim or "no claim"].append(one)
-    words = ("pass", "fail", "error", "inconclusive", "not run")
-    summary = table(
-        ("claim", *words),
-        ((claim, *(sum(one.verdict == word for one in own) or "" for word in words)) for claim, own in claims.items()),
-    )
-    columns = [(name, show) for name, show in _COLUMNS.items() if any(show(one) for one in assertions)]
-    details = table((name for name, _ in columns), ([show(one) for _, show in columns] for one in assertions))
-    return _section("Assertions", summary, details)
-
-
-_COLUMNS: Mapping[str, Callable[[Assertion], object]] = {  # those with nothing in them are left out
-    "id": lambda one: one.id,
-    "claim": lambda one: one.claim,
-    "conformance": lambda one: ", ".join(one.ids),
-    "channel": lambda one: one.channel,
-    "verdict": lambda one: verdict(one.verdict),
-    "expected": lambda one: one.expected,
-    "observed": lambda one: one.observed,
-    "real": lambda one: " ".join(one.real),
-    "where": lambda one: element("code", one.place),
-}
 
 
 def _signatures(story: Story) -> Markup:

@@ -1,18 +1,17 @@
-"""The timeline of a run as one SVG: bands, flags and plots of every connector on one axis of time."""
+"""The timeline of a run: bands, strokes and plots of every connector, a drawing for each, all on one axis of time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
-from hil_rigs.evidence.report.axis import Scale, clock, time_scale, time_ticks, value_scale
+from hil_rigs.evidence.report.axis import Scale, time_scale, time_ticks, time_unit, value_scale
+from hil_rigs.evidence.report.bands import BAND, FLAGS, LEFT, NAMES, RIGHT, WIDTH, band, names_below, shades, strokes
 from hil_rigs.evidence.report.markup import Markup, element, joined
-from hil_rigs.evidence.report.series import Flag, Point, Series, Span, Track
+from hil_rigs.evidence.report.series import BANDS, INJECTED, TROUBLES, Point, Series, Track
 
-WIDTH, LEFT, RIGHT = 1120, 104, 76
-BAND, FLAGS, GAP = 18, 18, 6
-SMALLEST_TEXT = 7.0  # pixels that a letter in a band takes
+GAP = 6
+TOP = 44.0  # pixels above the first row: axis and title
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,60 +27,91 @@ class Plot:
 
 
 PLOTS = (
-    Plot("pilot level", "V", ("pilot high", "pilot low"), 72, ticks=(-12, 0, 6, 12)),
+    # IEC 61851-1 table A.2: the levels of states A, B, C, D, E, F
+    Plot("pilot level", "V", ("pilot high", "pilot low"), 104, ticks=(-12, 0, 3, 6, 9, 12)),
     Plot("voltage", "V", ("voltage L1", "voltage L2", "voltage L3"), 64),
     Plot("current", "A", ("current L1", "current L2", "current L3"), 72),
     Plot("power", "kW", ("power",), 72),
     Plot("energy", "kWh", ("energy plant", "energy meter"), 84, stepped=False),
 )
-BANDS = ("phase", "V2G", "pilot", "duty", "contactor")
-FLAG_ROWS = ("faults", "signatures", "deliveries", "V2G messages")
+FLAG_ROWS = (*TROUBLES, "signatures", "deliveries", "V2G messages")
 STEPPED = frozenset({"energy meter"})
 
 
 def timeline(series: Series) -> Markup:
-    """The drawing; nothing when there were no events."""
+    """The drawings, one below the other; nothing when there were no events."""
     if series.began is None:
         return element("p", "No events.")
     time = time_scale(series.began, series.ended, LEFT, WIDTH - RIGHT)
-    parts: list[Markup] = []
-    y = 30.0
-    for name, track in sorted(series.tracks.items(), key=lambda item: (not item[0], item[0])):
-        if any((track.values, track.bands, track.flags)):
-            title = f"connector {name}" if name else "whole rig"
-            parts.append(element("text", title, x=4, y=y + 10, class_="title"))
-            y += 20
-            for height, drawn in _rows(track, time, y):
-                parts.append(drawn)
-                y += height + GAP
-            y += 10
+    tracks = {f"connector {name}": track for name, track in sorted(series.tracks.items()) if name}
+    rig = series.tracks.get("", Track())
+    if len(tracks) == 1:
+        (name, track), *_ = tracks.items()
+        tracks = {name: _both(track, rig)}
+    else:
+        tracks["whole rig"] = rig
+    return joined(
+        _drawing(name, track, time) for name, track in tracks.items() if any((track.values, track.bands, track.flags))
+    )
+
+
+def _both(one: Track, other: Track) -> Track:
+    """What belongs to the only connector, and what belongs to none."""
+    return Track(
+        one.values,
+        {name: sorted([*one.bands.get(name, ()), *other.bands.get(name, ())], key=lambda span: span.since)
+         for name in {**one.bands, **other.bands}},
+        {name: sorted([*one.flags.get(name, ()), *other.flags.get(name, ())], key=lambda flag: flag.at)
+         for name in {**one.flags, **other.flags}},
+    )  # fmt: skip
+
+
+def _drawing(title: str, track: Track, time: Scale) -> Markup:
+    rows, y = [], TOP
+    for height, drawn in _rows(track, time, y):
+        rows.append(drawn)
+        y += height + GAP
     grid = joined(
         joined(
             (
                 element("line", x1=time(at), x2=time(at), y1=22, y2=y, class_="grid"),
                 element("text", text, x=time(at), y=16, class_="tick middle"),
-                element("text", text, x=time(at), y=y + 14, class_="tick middle"),
+                element("text", text, x=time(at), y=y + 12, class_="tick middle"),
             )
         )
         for at, text in time_ticks(time)
     )
-    label = "Timeline: phases, pilot, contactor, faults, voltage, current, power and energy over time"
+    begun = joined(
+        element("line", x1=time(span.since), x2=time(span.since), y1=TOP, y2=y, class_="faultline")
+        for name, spans in track.bands.items()
+        for span in spans
+        if name.startswith(INJECTED)
+    )
+    said = f"time, {time_unit(time)}"
+    axis = joined(element("text", said, x=LEFT - 20, y=at, class_="tick end") for at in (16, y + 12))
+    head = element("text", title, x=4, y=34, class_="title")
     return element(
-        "svg", grid, *parts, viewBox=f"0 0 {WIDTH} {y + 22:g}", width=WIDTH, height=f"{y + 22:g}", role="img",
-        aria_label=label, class_="timeline",
+        "svg", *shades(track.bands.get("phase", ()), time, TOP, y), grid, begun, axis, head, *rows,
+        viewBox=f"0 0 {WIDTH} {y + 22:g}", width=WIDTH, height=f"{y + 22:g}", role="img",
+        aria_label=f"Timeline, {title}: phases, faults, pilot, voltage, current, power, energy", class_="timeline",
     )  # fmt: skip
 
 
 def _rows(track: Track, time: Scale, y: float) -> Iterator[tuple[float, Markup]]:
     """Height and drawing of each row, from `y` downwards."""
-    for name in (*BANDS, *sorted(set(track.bands) - set(BANDS))):
-        if track.bands.get(name):
-            kind = name if name in BANDS else "fault"
-            yield BAND, _band(name, kind, track.bands[name], time, y)
+    others = sorted((spans[0].since, name) for name, spans in track.bands.items() if spans and name not in BANDS)
+    for name in (*BANDS, *(name for _, name in others)):
+        if spans := track.bands.get(name):
+            is_fault = name not in BANDS
+            said = "" if not is_fault else "injected" if name.startswith(INJECTED) else "reported"
+            yield BAND, band(name, spans, time, y, said=said, is_fault=is_fault)
             y += BAND + GAP
+            if name == "phase" and (names := names_below(spans, time, y - 2)):
+                yield NAMES - GAP, names
+                y += NAMES
     for name in FLAG_ROWS:
-        if track.flags.get(name):
-            yield FLAGS, _flags(name, track.flags[name], time, y)
+        if flags := track.flags.get(name):
+            yield FLAGS, strokes(name, flags, time, y, is_fault=name in TROUBLES)
             y += FLAGS + GAP
     for plot in PLOTS:
         lines = [(name, track.values[name]) for name in plot.names if track.values.get(name)]
@@ -89,49 +119,6 @@ def _rows(track: Track, time: Scale, y: float) -> Iterator[tuple[float, Markup]]
         if lines:
             yield plot.height, _plot(plot, lines, time, y)
             y += plot.height + GAP
-
-
-def _band(name: str, kind: str, spans: Sequence[Span], time: Scale, y: float) -> Markup:
-    parts = [element("text", kind, x=LEFT - 8, y=y + 13, class_="label end")]
-    for span in spans:
-        until = time.high if span.until is None else span.until
-        x, width = time(span.since), max(time(until) - time(span.since), 1.0)
-        says = f"{name} {span.text}, {clock(span.since - time.low)} to {clock(until - time.low)}"
-        box = element("rect", x=x, y=y, width=f"{width:g}", height=BAND, class_=f"band {kind} {_word(span.text)}")
-        text_width = SMALLEST_TEXT * len(span.text)
-        drawn = [element("title", says), box]
-        if kind == "fault":
-            right = x + width + text_width < WIDTH
-            beside = x + width + 4 if right else x - 4
-            drawn.append(element("text", span.text, x=beside, y=y + 13, class_=f"fault{'' if right else ' end'}"))
-        elif width > text_width:
-            drawn.append(element("text", span.text, x=round(x + width / 2, 1), y=y + 13, class_="in middle"))
-        parts.append(element("g", *drawn))
-    return element("g", *parts)
-
-
-def _word(text: str) -> str:
-    """A class for the colour of a band; only letters and digits, so nothing else gets into the attribute."""
-    return "is-" + "".join(char for char in text.lower() if char.isascii() and char.isalnum())[:20]
-
-
-def _flags(name: str, flags: Sequence[Flag], time: Scale, y: float) -> Markup:
-    """One stroke for all flags of a pixel; faults say what they are as long as there is room."""
-    kind = "fault" if name == "faults" else "mark"
-    parts = [element("text", name, x=LEFT - 8, y=y + 13, class_="label end")]
-    free = 0.0
-    for x, group in groupby(flags, key=lambda flag: round(time(flag.at))):
-        first, *more = group
-        says = f"{clock(round(first.at - time.low, 3))}: {first.text}{f', and {len(more)} more' if more else ''}"
-        drawn = [element("title", says), element("rect", x=x - 0.5, y=y, width=1.5, height=FLAGS, class_=kind)]
-        if kind == "fault" and x >= free:
-            text = first.text if len(first.text) <= 70 else first.text[:69] + "\u2026"
-            width = SMALLEST_TEXT * len(text)
-            end = " end" if x + width > WIDTH else ""
-            drawn.append(element("text", text, x=x - 4 if end else x + 4, y=y + 13, class_=f"fault{end}"))
-            free = x + 4 if end else x + width + 4
-        parts.append(element("g", *drawn))
-    return element("g", *parts)
 
 
 def _plot(plot: Plot, lines: Sequence[tuple[str, list[Point]]], time: Scale, y: float) -> Markup:
@@ -147,20 +134,18 @@ def _plot(plot: Plot, lines: Sequence[tuple[str, list[Point]]], time: Scale, y: 
     for tick in ticks:
         parts.append(element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=scale(tick), y2=scale(tick), class_="grid"))
         parts.append(element("text", f"{tick:g}", x=LEFT - 8, y=scale(tick) + 3.5, class_="tick end"))
+    right = WIDTH - RIGHT + 6
     for number, (name, points) in enumerate(lines):
         stepped = plot.stepped or name in STEPPED
+        middle = y + 12 + 13 * number
+        shown = name.removeprefix(f"{plot.title.split()[0]} ")
         parts.append(
             element(
                 "g",
                 element("title", name),
                 element("path", d=_path(points, time, scale, stepped), class_=f"line line{number}"),
-                element(
-                    "text",
-                    name.removeprefix(f"{plot.title.split()[0]} "),
-                    x=WIDTH - RIGHT + 6,
-                    y=y + 12 + 13 * number,
-                    class_=f"legend{number}",
-                ),
+                element("line", x1=right, x2=right + 18, y1=middle - 4, y2=middle - 4, class_=f"line line{number}"),
+                element("text", shown, x=right + 22, y=middle, class_=f"legend{number}"),
             )
         )
     return element("g", *parts)

@@ -12,6 +12,12 @@ from hil_rigs.evidence.event_hash import Event
 LARGEST = 1e12
 Point = tuple[float, float]
 MOST_FLAGS = 200_000  # of one kind: what comes later is not drawn
+BANDS = ("phase", "V2G", "pilot", "duty", "contactor")
+INJECTED = "fault "
+"""How the names of all other bands begin, when it was done on purpose."""
+
+MOMENTARY = frozenset({"cable.PilotFault.c_pulse", "cable.BrokenLatch"})
+"""Faults that are over by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +68,7 @@ class Series:
     tracks: dict[str, Track] = field(default_factory=lambda: defaultdict(Track))
     began: float | None = None
     ended: float = 0.0
-    _connectors: dict[str, str] = field(default_factory=dict)  # of meters and vehicles
     _registers: dict[str, float] = field(default_factory=dict)
-    _faults: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def see(self, event: Event) -> None:
         """The next event."""
@@ -105,7 +109,7 @@ def _sample(series: Series, event: Event) -> None:
         values[f"pilot {name}"].append((event.at, value))
     track = series.tracks[event.source]
     duty = data.get("duty")
-    track.begin("duty", event.at, "" if duty is None else f"{_number(duty):g} %")
+    track.begin("duty", event.at, "" if duty is None else f"{_number(duty):.4g} %")
     track.begin("contactor", event.at, "closed" if data.get("contactor") else "")
 
 
@@ -131,9 +135,28 @@ def _v2g_state(series: Series, event: Event) -> None:
 
 
 def _fault(series: Series, event: Event) -> None:
-    """Injected: from begun to over."""
-    name = str(event.data.get("fault", ""))
-    series.track(event).begin(f"fault {name}", event.at, "" if event.kind == "fault.over" else name)
+    """Injected: from begun to over. One that strikes a number of times, or once, is shown when it begins."""
+    name, times = str(event.data.get("fault", "")), event.data.get("times")
+    where = f" on {event.source}" if event.source and event.source not in series.tracks else ""
+    band = f"{INJECTED}{name}{where}"
+    if event.kind == "fault.over":
+        for track in series.tracks.values():
+            track.begin(band, event.at, "")
+    elif times is not None or name in MOMENTARY:
+        often = "" if times is None else f", {times} times" if times != 1 else ", once"
+        series.track(event).bands[band].append(Span(event.at, event.at, f"{name}{where}{often}"))
+    else:
+        series.track(event).begin(band, event.at, f"{name}{where}")
+
+
+def _fault_of_plant(series: Series, event: Event) -> None:
+    """What the simulated plant says of a fault that has just begun: at which connector that is."""
+    if event.kind != "fault.injected":
+        return
+    for band, spans in series.tracks[""].bands.items():
+        if band.startswith(f"{INJECTED}cable.{event.data.get('fault', '')}") and spans and spans[-1].since == event.at:
+            series.track(event).bands[band].append(spans.pop())
+            return
 
 
 def _lasting(text: str, over: str) -> Callable[[Series, Event], None]:
@@ -147,29 +170,34 @@ def _lasting(text: str, over: str) -> Callable[[Series, Event], None]:
 def _flagged(name: str, *keys: str) -> Callable[[Series, Event], None]:
     def take(series: Series, event: Event) -> None:
         said = ", ".join(str(event.data[key]) for key in keys if event.data.get(key) not in (None, ""))
-        series.track(event).flag(name, event.at, f"{event.kind}: {said or event.source}")
+        series.track(event).flag(name or event.kind, event.at, said or event.source)
 
     return take
 
 
+TROUBLES: Mapping[str, tuple[str, ...]] = {  # kinds of events that report one, and what of their data says which
+    "pilot.fault": ("fault", "detail"),
+    "session.fault": ("fault", "detail", "why"),
+    "session.trouble": ("why",),
+    "session.refused": ("why",),
+    "evcc.failed": ("why",),
+    "line.failure": ("kind",),
+    "backend.trouble": ("why",),
+}
 _TAKERS: Mapping[str, Callable[[Series, Event], None]] = {
     "plant.sample": _sample,
     "session.energy": _energy,
     "session.state": _state,
     "pilot.state": _pilot,
     "v2g.StateChanged": _v2g_state,
+    "fault.injected": _fault_of_plant,
+    "fault.undone": _fault_of_plant,
     "fault.": _fault,
     "meter.dead": _lasting("meter dead", "meter.alive"),
     "meter.alive": _lasting("meter dead", "meter.alive"),
     "token.away": _lasting("token away", "token.opened"),
     "token.opened": _lasting("token away", "token.opened"),
-    "session.fault": _flagged("faults", "fault", "detail", "why"),
-    "session.trouble": _flagged("faults", "why"),
-    "session.refused": _flagged("faults", "why"),
-    "pilot.fault": _flagged("faults", "fault", "detail"),
-    "evcc.failed": _flagged("faults", "why"),
-    "line.failure": _flagged("faults", "device"),
-    "backend.trouble": _flagged("faults", "why"),
+    **{kind: _flagged("", *keys) for kind, keys in TROUBLES.items()},
     "journal.signed": _flagged("signatures", "page"),
     "backend.stored": _flagged("deliveries", "page"),
     "v2g.rx": _flagged("V2G messages", "message"),

@@ -20,9 +20,13 @@ th, td {
   text-align: left; vertical-align: top; padding: 3px 8px; border-bottom: 1px solid #e4e8ec;
   overflow-wrap: break-word;
 }
+td.free { overflow-wrap: anywhere; min-width: 110px; }
+table.by { width: auto; min-width: 40%; }
+section { overflow-x: auto; }
+p.about { margin: 0 0 8px; font-size: 15px; }
 th { background: #f4f6f8; font-weight: 600; }
 code, .mono { font-family: "DejaVu Sans Mono", Consolas, monospace; font-size: 12px; overflow-wrap: break-word; }
-details td { overflow-wrap: anywhere; }
+details td code { overflow-wrap: anywhere; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 16px; margin: 8px 0; }
 dt { color: #57606a; }
 dd { margin: 0; overflow-wrap: anywhere; }
@@ -31,7 +35,7 @@ ul.problems { background: #fff5f4; border-left: 4px solid #c8281b; padding: 8px 
 summary { cursor: pointer; font-weight: 600; }
 figure { margin: 8px 0; overflow-x: auto; }
 p.quiet, .quiet { color: #57606a; }
-svg { display: block; }
+svg { display: block; margin-bottom: 14px; }
 svg text { font: 11px "DejaVu Sans", "Segoe UI", Helvetica, Arial, sans-serif; fill: #1b1f24; }
 svg .middle { text-anchor: middle; }
 svg .end { text-anchor: end; }
@@ -48,15 +52,20 @@ svg .line2 { stroke: #15803d; stroke-dasharray: 2 3; }
 svg text.legend0 { fill: #0b62c4; }
 svg text.legend1 { fill: #c2410c; }
 svg text.legend2 { fill: #15803d; }
-svg .band { fill: #dbe5ef; stroke: #8da2b8; stroke-width: .6; }
+svg .band, svg .shade { fill: #dbe5ef; stroke: #8da2b8; stroke-width: .6; }
 svg .band.contactor, svg .is-charge, svg .is-c2, svg .is-d2 { fill: #bfe6c8; stroke: #5c9a6b; }
 svg .is-auth, svg .is-b2 { fill: #fde9b3; stroke: #c29a2b; }
 svg .is-stop { fill: #e4d7f5; stroke: #8a6bb5; }
 svg .is-idle, svg .is-a1 { fill: #f3f5f7; stroke: #c3cbd3; }
-svg .is-e1, svg .is-f1, svg .is-e2, svg .is-f2, svg .band.fault { fill: #ffc9c2; stroke: #c8281b; }
+svg .is-fault, svg .is-e1, svg .is-f1, svg .is-e2, svg .is-f2, svg .band.fault { fill: #ffc9c2; stroke: #c8281b; }
+svg rect.shade { fill-opacity: .28; stroke: none; }
+svg .leader { stroke: #8da2b8; }
 svg rect.mark { fill: #6b7c8f; }
 svg rect.fault { fill: #c8281b; }
-svg text.fault { fill: #97150b; font-weight: 600; font-size: 10px; }
+svg text.fault {
+  fill: #97150b; font-weight: 600; font-size: 10px; paint-order: stroke; stroke: #fff; stroke-width: 2px;
+}
+svg .faultline { stroke: #c8281b; stroke-dasharray: 2 4; stroke-width: .8; }
 svg .life { stroke: #c3cbd3; stroke-dasharray: 3 4; }
 svg rect.lane { fill: #eef3f8; stroke: #5c7ea3; }
 svg text.lane { font-weight: 700; }
@@ -67,5 +76,13 @@ svg text.message { paint-order: stroke; stroke: #fff; stroke-width: 3px; }
 svg text.remark { font-size: 10px; fill: #6b4a00; paint-order: stroke; stroke: #fff; stroke-width: 3px; }
 svg rect.loop { fill: none; stroke: #5c7ea3; }
 svg text.loop { font-weight: 600; fill: #2f5580; font-size: 10px; }
-@media print { body { max-width: none; } details { break-inside: avoid; } }
+@media (max-width: 900px) { table { font-size: 12px; } th, td { padding: 3px 5px; } }
+@page { size: A4 landscape; margin: 10mm; }
+@media print {
+  body { max-width: none; padding: 0; font-size: 12px; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  section, figure { overflow: visible; }
+  h2 { break-after: avoid; }
+  tr, svg, ul.problems li { break-inside: avoid; }
+  svg { max-width: 100%; max-height: 175mm; height: auto; }
+}
 """

@@ -1,3 +1,4 @@
+import itertools
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -7,18 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil_rigs.evidence.report.axis import clock, time_scale, time_ticks, value_scale
+from hil_rigs.evidence.assertions import Assertion
+from hil_rigs.evidence.event_hash import Event
+from hil_rigs.evidence.report.axis import Scale, clock, exact, time_scale, time_ticks, time_unit, value_scale
+from hil_rigs.evidence.report.bands import LEFT, LETTER, WIDTH, band, names_below, strokes
+from hil_rigs.evidence.report.faults import fault_table, injected
 from hil_rigs.evidence.report.markup import Markup, element, shown
 from hil_rigs.evidence.report.page import page
 from hil_rigs.evidence.report.plots import thinned, timeline
 from hil_rigs.evidence.report.sequence import sequence
-from hil_rigs.evidence.report.series import Series
+from hil_rigs.evidence.report.series import Flag, Series, Span
 from tests.hil_rigs.evidence.report.hostile import EVIL, contents, series
 
 TAGS = {
     *("html", "head", "meta", "title", "style", "body", "header", "section", "h1", "h2", "p", "span", "code", "dl"),
     *("dt", "dd", "ul", "li", "table", "thead", "tbody", "tr", "th", "td", "details", "summary", "figure"),
-    *("svg", "g", "line", "rect", "path", "text"),
+    *("svg", "g", "line", "rect", "path", "text", "b"),
 }
 
 
@@ -50,9 +55,9 @@ def test_hostile_names_stay_text() -> None:
 
 
 def test_drawings_are_well_formed() -> None:
-    for drawing in (timeline(series()), sequence(contents().story.passages)):
-        assert drawing.startswith("<svg")
-        expat.ParserCreate().Parse(drawing, True)
+    for drawings in (timeline(series()), sequence(contents().story.passages, marks=injected(series()))):
+        assert drawings.startswith("<svg")
+        expat.ParserCreate().Parse(f"<all>{drawings}</all>", True)
 
 
 def test_a_real_run(sealed_once: Path) -> None:
@@ -94,6 +99,99 @@ def test_what_is_no_markup_is_text() -> None:
 )
 def test_times(seconds: float, text: str) -> None:
     assert clock(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0.000 s"), (0.128, "0.128 s"), (61.2379, "1:01.238"), (3723.5, "1:02:03.500")]
+)
+def test_exact_times(seconds: float, text: str) -> None:
+    assert exact(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("length", "unit", "last"), [(12, "s", "12"), (171, "min:s", "2:45"), (30_000, "h:min:s", "8:00:00")]
+)
+def test_all_times_of_an_axis_have_one_unit(length: float, unit: str, last: str) -> None:
+    scale = time_scale(1000.0, 1000.0 + length, 0, 1000)
+    assert time_unit(scale) == unit
+    assert time_ticks(scale)[-1][1] == last
+
+
+TIME = Scale(0.0, 100.0, LEFT, WIDTH - 76)
+
+
+def drawn(markup: str) -> list[tuple[float, float, str]]:
+    """Left and right end of every text, and the text."""
+    found = []
+    for x, kind, text in re.findall(r'<text x="([-\d.]+)" y="[^"]*" class="([^"]*)">([^<]*)', markup):
+        width, at = LETTER * len(text), float(x)
+        left = at - width if kind.endswith("end") else at - width / 2 if "middle" in kind else at
+        found.append((left, left + width, text))
+    return found
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 3), st.sampled_from(["PLUG", "AUTH", "STOP"])), max_size=30))
+def test_names_of_short_phases_do_not_overlap(phases: list[tuple[float, float, str]]) -> None:
+    spans = [Span(since, since + length, text) for since, length, text in sorted(phases)]
+    texts = sorted(drawn(names_below(spans, TIME, 0.0) or ""))
+    assert all(one[1] <= other[0] for one, other in itertools.pairwise(texts))
+    assert all(right <= WIDTH for _, right, _ in texts)
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=40).map(sorted), st.integers(1, 200))
+def test_what_a_fault_was_stands_clear_of_its_strokes(times: list[float], length: int) -> None:
+    markup = strokes("line.failure", [Flag(at, "x" * length) for at in times], TIME, 0.0, is_fault=True)
+    for left, right, _ in drawn(markup)[1:]:  # after the name of the row
+        assert LEFT <= left < right <= WIDTH
+        assert not any(left < TIME(at) < right for at in times)
+
+
+@given(st.floats(0, 100), st.floats(0, 100), st.integers(1, 60))
+def test_the_name_of_a_fault_stays_on_the_page_and_off_the_row_s_name(
+    since: float, length: float, letters: int
+) -> None:
+    markup = band("fault x", [Span(since, since + length, "x" * letters)], TIME, 0.0, said="injected", is_fault=True)
+    row, name = drawn(markup)
+    assert row[1] <= name[0]
+    assert name[1] <= WIDTH
+
+
+def test_faults_are_listed_with_what_came_of_them() -> None:
+    found = Series()
+    for at, kind, source, data in (
+        (0.0, "session.state", "1", {"phase": "CHARGE"}),
+        (61.25, "fault.begun", "bus", {"fault": "line.corrupt", "times": None}),
+        (62.0, "line.failure", "bus", {"kind": "crc"}),
+        (63.0, "line.failure", "bus", {"kind": "crc"}),
+        (64.0, "fault.over", "bus", {"fault": "line.corrupt", "times": None}),
+    ):
+        found.see(Event(at, "x", kind, source, data))
+    text = Seen(fault_table(found)).text
+    assert "1:01.2501:04.000injectedline.corrupt on busrig" in text
+    assert "1:02.0001:03.000reportedline.failure: crcrig2" in text
+    assert fault_table(Series()) == ""
+    said = Seen(sequence(contents().story.passages, 0.0, injected(found))).text
+    assert "fault line.corrupt on bus" in said
+    assert "fault line.corrupt on bus is over" in said
+
+
+def test_what_failed_stands_first_and_by_claim_and_conformance() -> None:
+    said = {"channel": "wire.v2g", "expected": "ResponseCode=OK", "observed": "FAILED", "place": "/home/me/it.yaml:3"}
+    made = [
+        Assertion(id="then[0]", claim="pnc", ids=("V2G2-902", "CertificateInstallation_001"), verdict="fail", **said),
+        Assertion(id="then[1]", claim="ac", ids=("V2G2-902",), verdict="pass", **said),
+    ]
+    text = Seen(page(contents(assertions=made, title="A contract is installed"))).text
+    assert "A contract is installed" in text
+    assert "1 pass, 1 fail" in text
+    assert (
+        "fail then[0] (pnc, V2G2-902, CertificateInstallation_001): expected ResponseCode=OK, observed FAILED" in text
+    )
+    assert text.index("Findings") < text.index("Assertions")
+    assert "pncfail1then[0]" in text
+    assert "V2G2-902fail11then[0] then[1]" in text
+    assert "it.yaml:3" in text
+    assert "/home/me" not in text
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=20), st.floats(0.1, 1e7))
