@@ -76,6 +76,7 @@ class Plan:
     "" = SQLite in the folder. allow_loopback: webhooks and OCSP requests may go to this machine. certificate, key: PEM
     files for HTTPS; client_ca: PEM file, clients may then show a certificate of it.
     strict_revocation: refuse certificates whose status nobody knows. presets: the realms to make, one per edition.
+    clients: who gets a secret and may ask for tokens, where the folder has no clients yet.
     """
 
     folder: Path
@@ -89,6 +90,7 @@ class Plan:
     key: Path | None = None
     client_ca: Path | None = None
     presets: tuple[str, ...] = PRESETS
+    clients: tuple[Client, ...] = EXAMPLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ async def brought_up(
             FileKeys(plan.folder / "pki", _passphrase(plan.folder)),
             ocsp_url=f"http://{host}:{port}/ocsp",
         )
-        clients = await _clients(plan.folder, database, clock)
+        clients = await _clients(plan, database, clock)
         await _pki(authorities, RootPool(database, clock), plan.presets)
     allowed: tuple[Network, ...] = LOOPBACK if plan.allow_loopback else ()
     http = GuardedHttp(allowed=allowed)
@@ -167,14 +169,14 @@ async def brought_up(
         await database.close()
 
 
-async def _clients(folder: Path, database: Database, clock: Clock) -> Sequence[Client]:
+async def _clients(plan: Plan, database: Database, clock: Clock) -> Sequence[Client]:
     """One client per role; their secrets are made once and written where only the owner reads them."""
-    path = folder / "clients.json"
+    path = plan.folder / "clients.json"
     if path.exists():
         content = json.loads(path.read_text(encoding="utf-8"))["clients"]
         clients = [Client(**{**one, "role": Role(one["role"]), **_tuples(one)}) for one in content]
     else:
-        clients = [Client(**{**asdict(one), "client_secret": secrets.token_urlsafe(24)}) for one in EXAMPLES]
+        clients = [Client(**{**asdict(one), "client_secret": secrets.token_urlsafe(24)}) for one in plan.clients]
         text = json.dumps({"audience": AUDIENCE, "clients": [asdict(one) for one in clients]}, indent=2)
         _write_private(path, text + "\n")
     at = int(clock.now().timestamp())

@@ -104,7 +104,8 @@ async def sign_certificate(template: Template, key: SigningKey) -> x509.Certific
         }
     )
     signature = await key.sign(tbs.dump(), template.signature)
-    return x509.Certificate({"tbs_certificate": tbs, "signature_algorithm": algorithm, "signature_value": signature})
+    made = {"tbs_certificate": tbs, "signature_algorithm": algorithm, "signature_value": signature}
+    return x509.Certificate.load(x509.Certificate(made).dump())  # one that was put together is encoded at every look
 
 
 def time_of(moment: datetime) -> x509.Time:

@@ -76,7 +76,7 @@ async def _bring_up(
     stack: AsyncExitStack,
     hooks: Hooks,
 ) -> Running:
-    from backends.bring_up import Plan, brought_up
+    from backends.bring_up import EXAMPLES, Plan, brought_up
 
     plan = Plan(
         folder,
@@ -84,6 +84,7 @@ async def _bring_up(
         allow_loopback=True,
         strict_revocation=bool(resource.strict_revocation),
         presets=(EDITION,),
+        clients=tuple(one for one in EXAMPLES if one.client_id in ROLES.values()),
     )
 
     def random(part: str) -> Random:
