@@ -1,4 +1,4 @@
-"""The proof of scale: a thousand stations for a day against one CPO with faults and an outage of six hours."""
+"""The proof of scale: a thousand stations for a day against one CPO and one set of pools, with faults and an outage."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import msgspec
 
 from benchmarks.report import Report
 from hil_rigs.fleet.memory import folder_in_memory
-from hil_rigs.fleet.plan import proof_of_scale
+from hil_rigs.fleet.plan import Iso15118, proof_of_scale
 from hil_rigs.fleet.run import FLAT_SHARE, FleetResult, run_fleet
 from hil_rigs.fleet.shard import Hour
 
 TITLE = "a thousand stations for a day: nothing lost, nothing twice, flat memory, ten minutes on two quiet cores"
 PROCESSES = 2
 LIMIT_S = 600.0
-SMALL, SMALL_HOURS = 10, 6.0  # for the hash: the same stations once in two processes and once in one
+SMALL, SMALL_DIGITAL, SMALL_HOURS = 10, 2, 6.0  # for the hash: the same stations once in two processes and once in one
+DIGITAL = proof_of_scale().iso15118.stations
 
 
 def run(report: Report) -> None:
@@ -31,6 +32,18 @@ def run(report: Report) -> None:
     detail = "; ".join(result.problems[:3])
     report.ratio("other problems, per station", result.problem_count, result.stations, ceiling=0, detail=detail)
     report.ratio("transactions billed, of those planned", result.billed, 2 * result.stations, floor=1, ceiling=1)
+    detail = f"the pools handed out {result.handed_out}"
+    report.ratio(
+        "contracts installed exactly once, of those ordered",
+        result.contracts,
+        DIGITAL,
+        floor=1,
+        ceiling=1,
+        detail=detail,
+    )
+    report.ratio(
+        "sessions billed by contract, of those of these vehicles", result.by_contract, 2 * DIGITAL, floor=1, ceiling=1
+    )
     detail = f"{result.resident_mib:.0f} MiB in {result.processes} processes"
     size = result.resident_mib / result.processes
     report.ratio(
@@ -61,7 +74,9 @@ def same_hash(report: Report) -> None:
     hashes = []
     for processes in (PROCESSES, 1):
         report.progress(f"{SMALL} stations, {SMALL_HOURS:g} hours, {processes} processes")
-        plan = msgspec.structs.replace(proof_of_scale(SMALL, SMALL_HOURS), processes=processes)
+        plan = msgspec.structs.replace(
+            proof_of_scale(SMALL, SMALL_HOURS), processes=processes, iso15118=Iso15118(stations=SMALL_DIGITAL)
+        )
         with tempfile.TemporaryDirectory(prefix="plugbench-fleet-", dir=folder_in_memory(plan.need_mib)) as folder:
             hashes.append(run_fleet(plan, Path(folder), lambda _hours: None).event_hash)
     detail = f"{hashes[0][:16]}, {hashes[1][:16]}"

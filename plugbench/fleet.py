@@ -18,7 +18,9 @@ OPTIONS = ("stations", "hours", "seed", "processes")
 
 def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `fleet run` and `fleet check`."""
-    parser = subparsers.add_parser("fleet", help="run many stations against one CPO, count what is lost or doubled")
+    parser = subparsers.add_parser(
+        "fleet", help="run many stations against one CPO and its pools, count what is lost or doubled"
+    )
     verbs = parser.add_subparsers(dest="verb", metavar="verb", required=True)
     run = verbs.add_parser("run", help="run a fleet in virtual time and judge it (exit 0 pass, 1 fail, 2 not runnable)")
     run.add_argument("file", nargs="?", type=Path, metavar="FILE", help="fleet file; without: the proof of scale")

@@ -1,1 +1,1 @@
-"""Many stations in virtual time against one CPO, and the proof that nothing was lost or took effect twice."""
+"""Many stations in virtual time against one CPO and one set of pools: proof that nothing is lost or done twice."""

@@ -71,7 +71,7 @@ def _plain_event(event: TraceEvent) -> Event:
     data = msgspec.to_builtins(dict(event.data), enc_hook=_plain) if event.data else {}
     raw = event.raw.hex()
     if event.kind.startswith(OF_CERTIFICATES):
-        data.pop("octets", None)
+        data = {name: value for name, value in data.items() if name not in ("octets", "sha256")}
         raw = ""
     return Event(round(event.at, 6), event.layer, event.kind, event.source, data, raw)
 

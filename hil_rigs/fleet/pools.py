@@ -26,6 +26,7 @@ PORT = 8080  # of the network in memory
 URL = f"http://127.0.0.1:{PORT}"
 FOLDER = "pools"
 DATABASE = "pools.db"
+OF_STATION = "/stations/"  # what a station asks is below this and its name
 CPO, CPO_SECRET = "cpo", "cpo.secret"
 CONTRACT_PATH = "/v1/ccp/signedContractData"
 UNAVAILABLE = b'{"errorMessages":["The pools are busy."]}'
@@ -46,7 +47,7 @@ def pools_client(name: str, folder: Path, clock: VirtualClock) -> OpcpClient:
         limits=httpx.Limits(max_keepalive_connections=0),
     )
     credentials = Credentials(CPO, folder / FOLDER / CPO_SECRET, AUDIENCE)
-    return OpcpClient(f"{URL}/{name}", credentials, clock, transport=transport)
+    return OpcpClient(f"{URL}{OF_STATION}{name}", credentials, clock, transport=transport)
 
 
 class FleetPools:
@@ -69,7 +70,7 @@ class FleetPools:
     async def start(self) -> None:
         """Listen. Raises RigError, StoreError."""
         self._running = AsyncExitStack()
-        await self._running.enter_async_context(brought_up(pools_plan(self._folder), self._clock, before=self._before))
+        await self._running.enter_async_context(brought_up(pools_plan(self._folder), self._clock, before=self.before))
 
     async def stop(self) -> None:
         """End every connection and listen no more; harmless when stopped."""
@@ -77,19 +78,21 @@ class FleetPools:
         if running is not None:
             await running.aclose()
 
-    def _before(self, app: Any) -> Any:
+    def before(self, app: Any) -> Any:
+        """The application with the faults before it (ASGI). What no station asks has none."""
+
         async def front(scope: dict[str, Any], receive: Any, send: Any) -> None:
-            if scope["type"] == "http":
-                await self._answer(app, scope, receive, send)
+            station, _, rest = scope.get("path", "").removeprefix(OF_STATION).partition("/")
+            if scope["type"] == "http" and scope["path"].startswith(OF_STATION):
+                await self._answer(app, scope, receive, send, station, f"/{rest}")
             else:
                 await app(scope, receive, send)
 
         return front
 
-    async def _answer(self, app: Any, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        """Take the station from the path, and do what is drawn for this request."""
-        _, station, rest = scope["path"].split("/", 2)
-        path, fault, status = f"/{rest}", self._draw(station), 503
+    async def _answer(self, app: Any, scope: dict[str, Any], receive: Any, send: Any, station: str, path: str) -> None:
+        """Do what is drawn for this request of a station. path: as the pools know it."""
+        fault, status = self._draw(station), 503
 
         async def passing(message: dict[str, Any]) -> None:
             nonlocal status

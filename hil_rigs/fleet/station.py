@@ -48,6 +48,7 @@ MAX_A = 16.0
 BATTERY_WH = 180_000  # at 90 % efficiency the largest EAmount of ISO 15118-2, 200 kWh
 # a thousand logs of 16 MiB and caches of 2 MiB would fill the memory that they lie in; cache_size: KiB when negative
 PRAGMAS = {"wal_autocheckpoint": 32, "cache_size": -64}
+RECONNECT_MOST_S = 600.0  # between two attempts in an outage; nobody answers them, and each costs a connection
 _MODELS: dict[str, MeterModel] = {}
 
 
@@ -121,6 +122,7 @@ async def open_station(
         password=Credential(password),
         heartbeat_s=plan.heartbeat_s,
         ping_s=plan.ping_s,
+        reconnect_most_s=RECONNECT_MOST_S,
     )
     link = open_ocpp(settings, clock, tracer=tracer, random=clock.fork_random(f"{name} link"))
     random = clock.fork_random(f"{name} forwarder")

@@ -1,4 +1,7 @@
-"""A small fleet that has run: three stations, six hours, many faults, and an outage in the middle."""
+"""A small fleet that has run: three stations, six hours, many faults, and an outage in the middle.
+
+With this seed, the first contract is lost on its way to the vehicle, and the other vehicle comes in the outage.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,11 @@ from hil_rigs.fleet.shard import Hour
 PLAN = FleetPlan(
     stations=3,
     hours=6,
+    seed=2019,
     sessions=2,
     session_h=1,
     processes=1,
-    iso15118=Iso15118(stations=1),
+    iso15118=Iso15118(stations=2),
     faults=Faults(errors=0.2, lost_acks=0.2),
     outages=[Outage(at_h=1.5, hours=1.5)],
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from hil_rigs.fleet.plan import Iso15118
 from hil_rigs.fleet.run import listen, run_fleet, share_out
 from hil_rigs.fleet.shard import Hour, ShardResult
 from ports.errors import RigError
@@ -18,7 +19,7 @@ def test_nothing_is_lost_or_doubled_although_answers_and_the_csms_are_missing(ra
     assert result.signed == result.kept
     assert (result.lost, result.doubled, result.gaps) == (0, 0, 0)
     # begin, 15, 30 and 45 minutes, no more current, end; by ISO 15118 the vehicle is a loop late: 60 minutes, too
-    assert result.signed == 4 * 6 + 2 * 7
+    assert result.signed == 2 * 6 + 4 * 7
     assert result.billed_kwh == 6 * Decimal("11.04")
 
 
@@ -27,6 +28,15 @@ def test_the_faults_have_bitten(ran: Ran) -> None:
     assert faults["call errors"] > 3
     assert faults["lost acks"] > 3
     assert ran.result.repeated > 0  # values whose acknowledgement was lost came again, and changed nothing
+
+
+def test_contracts_are_installed_once_although_answers_and_the_pools_are_missing(ran: Ran) -> None:
+    result = ran.result
+    assert result.contracts == 2
+    assert result.handed_out == 3  # the answer to the first request was lost, and the vehicle came again
+    assert result.by_contract == 3  # no pools when the second vehicle began: its driver showed a card, that time
+    assert result.faults["lost pool answers"] == 1
+    assert result.faults["pool errors"] >= 1
 
 
 def test_every_hour_is_told_and_records_wait_in_the_outage(ran: Ran) -> None:
@@ -41,11 +51,21 @@ def test_the_same_seed_gives_the_same_events_and_another_seed_others(ran: Ran, t
     same = run_fleet(PLAN, tmp_path / "same", lambda _hours: None)
     assert (same.event_hash, same.events) == (ran.result.event_hash, ran.result.events)
     other = run_fleet(
-        msgspec.structs.replace(PLAN, seed=18, stations=1, hours=3, session_h=0.5, outages=[]),
+        msgspec.structs.replace(
+            PLAN,
+            seed=18,
+            stations=1,
+            hours=3,
+            session_h=0.5,
+            outages=[],
+            iso15118=Iso15118(stations=1, contracts=False),
+        ),
         tmp_path / "other",
         lambda _hours: None,
     )
     assert other.verdict == "pass"
+    assert (other.contracts, other.handed_out, other.by_contract) == (0, 0, 0)
+    assert not (tmp_path / "other" / "pools").exists()
     assert other.event_hash != same.event_hash
 
 
