@@ -209,10 +209,12 @@ class TypedYaml:
             words = _path_unless(wanted)
             return converted if words is None or converted in words else str(self._resolved(converted))
         except (msgspec.ValidationError, InvalidOperation, TypeError):
-            quotes = ""
+            advice = ""
             if isinstance(value, int | float) and not isinstance(value, bool) and str in options:
-                quotes = f"; write it in quotes{'' if _is_secret(place) else f': {chr(34)}{node.value}{chr(34)}'}"
-            self.report(place, f"expected {expected(wanted)}, found {_found(node, place)}{quotes}")
+                said = _with_unit(wanted, node.value)
+                quoted = "" if _is_secret(place) else f": {chr(34)}{node.value}{chr(34)}"
+                advice = f"; write {said}" if said else f"; write it in quotes{quoted}"
+            self.report(place, f"expected {expected(wanted)}, found {_found(node, place)}{advice}")
             return _MISSING
 
 
@@ -246,6 +248,16 @@ def _path_unless(wanted: Any) -> tuple[str, ...] | None:
 
 def _metas(wanted: Any) -> tuple[msgspec.Meta, ...]:
     return get_args(wanted)[1:] if get_origin(wanted) is Annotated else ()
+
+
+def _with_unit(wanted: Any, number: str) -> str:
+    """The number with the unit of the type's example, where the type wants a unit; "" elsewhere."""
+    for option in (wanted, *get_args(wanted)):
+        for meta in _metas(option):
+            if meta.pattern and meta.examples and not re.search(meta.pattern, number):
+                said = re.sub(r"^[0-9.]+", number, str(meta.examples[0]))
+                return said if re.search(meta.pattern, said) else ""
+    return ""
 
 
 def _is_secret(place: Place) -> bool:

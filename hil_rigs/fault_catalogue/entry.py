@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -60,23 +60,28 @@ class Entry:
 
     def checked(self, given: Mapping[str, Value]) -> dict[str, Value]:
         """The given values, and the defaults of the others. Raises LocalError for what does not fit."""
-        known = {parameter.name: parameter for parameter in self.parameters}
-        if unknown := sorted(set(given) - set(known)):
-            raise LocalError(f"{self.name} has no {', '.join(unknown)}: it has {', '.join(known) or 'no parameters'}")
-        values: dict[str, Value] = {}
-        for parameter in self.parameters:
-            if parameter.name not in given and parameter.optional:
-                continue
-            if parameter.name not in given and parameter.required:
-                raise LocalError(f"{self.name} needs {parameter.name} {parameter.unit}".rstrip())
-            value = given.get(parameter.name, parameter.default)
-            if parameter.choices and value not in parameter.choices:
-                words = ", ".join(parameter.choices)
-                raise LocalError(f"{self.name}: {parameter.name} is {value!r}, not one of {words}")
-            if isinstance(parameter.default, int | float) and not isinstance(value, int | float):
-                raise LocalError(f"{self.name}: {parameter.name} is {value!r}, not a number ({parameter.unit})")
-            values[parameter.name] = value
-        return values
+        return checked(self.name, self.parameters, given)
+
+
+def checked(name: str, parameters: Sequence[Parameter], given: Mapping[str, Value]) -> dict[str, Value]:
+    """The given values, and the defaults of the others. name: whose parameters. Raises LocalError."""
+    known = {parameter.name: parameter for parameter in parameters}
+    if unknown := sorted(set(given) - set(known)):
+        raise LocalError(f"{name} has no {', '.join(unknown)}: it has {', '.join(known) or 'no parameters'}")
+    values: dict[str, Value] = {}
+    for parameter in parameters:
+        if parameter.name not in given and parameter.optional:
+            continue
+        if parameter.name not in given and parameter.required:
+            raise LocalError(f"{name} needs {parameter.name} {parameter.unit}".rstrip())
+        value = given.get(parameter.name, parameter.default)
+        if parameter.choices and value not in parameter.choices:
+            words = ", ".join(parameter.choices)
+            raise LocalError(f"{name}: {parameter.name} is {value!r}, not one of {words}")
+        if isinstance(parameter.default, int | float) and not isinstance(value, int | float):
+            raise LocalError(f"{name}: {parameter.name} is {value!r}, not a number ({parameter.unit})")
+        values[parameter.name] = value
+    return values
 
 
 def number(values: Mapping[str, Value], name: str, default: float = 0.0) -> float:

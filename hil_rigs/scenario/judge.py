@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 
+from hil_rigs.fault_catalogue.entry import checked
 from hil_rigs.scenario import format as said
 from hil_rigs.scenario.channels import CHANNELS
 from hil_rigs.scenario.checks import CHECKS
 from hil_rigs.scenario.duration import seconds
 from hil_rigs.scenario.moment import Moment, parse_moment
 from hil_rigs.scenario.observer import Observer
-from hil_rigs.scenario.pattern import Observation, Pattern, parse_pattern
+from hil_rigs.scenario.pattern import ORDERING, Observation, Pattern, number_of, parse_pattern, values_of
 from hil_rigs.scenario.remains import Remains
 from hil_rigs.scenario.scenario_file import ScenarioFile
 from hil_rigs.scenario.verifiers import NotRunError
+from hil_rigs.scenario.vocabulary import fields_of
 from ports.errors import PlugbenchError
 
 TOLERANCE_S = 1e-6  # of comparing two boot times
+MOST_SHOWN = 400  # characters of an observation in a verdict
 
 
 class Verdict(StrEnum):
@@ -83,12 +87,13 @@ class Judge:
         found = self._found(assertion)
         subject = assertion.check or " then ".join(assertion.order or ())
         subject = subject or assertion.expect or assertion.never or assertion.count or ""
+        words = _words(assertion, subject)
         return Judged(
             id=name,
             where=where,
             channel=CHECKS[assertion.check].channel if assertion.check is not None else subject.split()[0],
             verdict=found.verdict,
-            expected=assertion.says or _words(assertion, subject),
+            expected=f"{assertion.says}: {words}" if assertion.says else words,
             observed=found.observed,
             claim=assertion.claim,
             ids=tuple(assertion.ids),
@@ -101,7 +106,31 @@ class Judge:
         window = self._window(one)
         if isinstance(window, _Found):
             return window
-        return _KINDS[one.kind](self, one, window)
+        found = _KINDS[one.kind](self, one, window)
+        if found.verdict is Verdict.PASS:
+            for text in filter(None, (one.expect, one.never, one.count, *(one.order or ()))):
+                if blind := self._blind(parse_pattern(text, CHANNELS)):
+                    return _Found(Verdict.INCONCLUSIVE, f'"{text}" was not looked at: {blind}')
+        return found
+
+    def _blind(self, pattern: Pattern) -> str:
+        """Why this pattern says nothing about this run: its source, a field or a number is nowhere in it."""
+        seen = self._observer.seen
+        if pattern.source and not any(one.source == pattern.source for one in seen):
+            there = dict.fromkeys(one.source for one in seen if one.channel == pattern.channel)
+            return f"nothing came from @{pattern.source}; on {pattern.channel} came {', '.join(there) or 'nothing'}"
+        named = list(self._observer.matching(Pattern(pattern.channel, pattern.name, pattern.source)))
+        known = fields_of(pattern.channel, pattern.name)
+        for condition in pattern.conditions if named else ():
+            values = [value for one in named for value in islice(values_of(one.fields, condition.field), 1)]
+            if not values and (known is None or condition.field.split(".")[-1] not in known.names):
+                have = sorted({name for one in named for name in one.fields})
+                return f"no {pattern.name} of this run has {condition.field}; they have {', '.join(have)}"
+            if values and condition.operator in ORDERING and all(number_of(value) is None for value in values):
+                return f"{condition.field} is never a number; the last is {values[-1]!r}"
+            if condition.operator != "~" and any(isinstance(value, Mapping | list | tuple) for value in values):
+                return f"{condition.field} is no single value: say what of it, as {condition.field}.0 for the first"
+        return ""
 
     def _window(self, one: said.Assertion) -> _Window | _Found:
         since, began, until, ended = 0, self._start, None, None
@@ -145,7 +174,9 @@ class Judge:
         last = None if one.within is None else window.began + seconds(one.within)
         for seen in self._observer.matching(pattern, window.since, window.until):
             if last is None or seen.at <= last:
-                return _Found(Verdict.FAIL, f"{seen} at {seen.at - self._start:.3f} s: {_fields(seen)}", seen.at)
+                return _Found(
+                    Verdict.FAIL, f"{seen} at {seen.at - self._start:.3f} s: {_fields(seen, pattern)}", seen.at
+                )
         return _Found(Verdict.PASS, "not seen")
 
     def _count(self, one: said.Assertion, window: _Window) -> _Found:
@@ -168,9 +199,10 @@ class Judge:
         return _Found(Verdict.PASS, "in this order", at)
 
     def _check(self, one: said.Assertion) -> _Found:
-        check = CHECKS[one.check or ""]
+        name = one.check or ""
+        check = CHECKS[name]
         try:
-            wrong = check.run(self._remains, one.values)
+            wrong = check.run(self._remains, checked(name, check.parameters, one.values))
         except NotRunError as error:
             return _Found(Verdict.NOT_RUN, str(error))
         except PlugbenchError as error:
@@ -182,7 +214,7 @@ class Judge:
         same = Pattern(pattern.channel, pattern.name)
         named = list(self._observer.matching(same, window.since, window.until))
         if pattern.conditions and named:
-            return f"not seen; {len(named)} times {pattern.name}, the last: {_fields(named[-1])}"
+            return f"not seen; {len(named)} times {pattern.name}, the last: {_fields(named[-1], pattern)}"
         others = list(self._observer.matching(Pattern(pattern.channel, "*"), window.since, window.until))
         names = ", ".join(dict.fromkeys(other.name for other in others[-10:]))
         return f"not seen; on {pattern.channel} came {names or 'nothing'}"
@@ -206,6 +238,12 @@ def _words(one: said.Assertion, subject: str) -> str:
     return " ".join(filter(None, words))
 
 
-def _fields(seen: Observation) -> str:
+def _fields(seen: Observation, pattern: Pattern) -> str:
+    """What it says; first what was asked for."""
+    asked = []
+    for condition in pattern.conditions:
+        value = next(values_of(seen.fields, condition.field), None)
+        asked.append(f"{condition.field}={value!r}" if value is not None else f"no {condition.field}")
     text = str({name: value for name, value in seen.fields.items() if name != "direction"})
-    return text if len(text) <= 400 else text[:397] + "..."
+    text = text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 3] + "..."
+    return f"{', '.join(dict.fromkeys(asked))} in {text}" if asked else text

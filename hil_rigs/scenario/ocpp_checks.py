@@ -18,6 +18,8 @@ def repeats(remains: Remains, values: Mapping[str, object]) -> list[str]:
     wrong = [f"seqNo {seq} of {name} went out as {', '.join(set(sent))}" for (name, seq), sent in ids.items()
              if len(set(sent)) > 1]  # fmt: skip
     again = sum(len(sent) - 1 for sent in ids.values())
+    if not ids:
+        return [NO_EVENT]
     wanted = values.get("at_least", 0)
     if isinstance(wanted, int) and again < wanted:
         wrong.append(f"{again} were sent again")
@@ -31,12 +33,14 @@ def numbers(remains: Remains, _values: Mapping[str, object]) -> list[str]:
         mine = seen[payload["transactionInfo"]["transactionId"]]
         if not mine or payload["seqNo"] != mine[-1]:
             mine.append(payload["seqNo"])
+    if not seen:
+        return [NO_EVENT]
     return [f"{name}: {found}" for name, found in seen.items() if found != list(range(len(found)))]
 
 
 def one_in_flight(remains: Remains, _values: Mapping[str, object]) -> list[str]:
     """No call goes out while another one waits for its answer, unless that was given up."""
-    wrong, waiting, since = [], "", 0.0
+    wrong, waiting, since, calls = [], "", 0.0, 0
     for one in remains.observer.seen:
         message = one.fields.get("message")
         if one.channel != "ocpp" or not isinstance(message, list):
@@ -45,12 +49,13 @@ def one_in_flight(remains: Remains, _values: Mapping[str, object]) -> list[str]:
         if sent and message[0] == CALL:
             if waiting and one.at - since < CALL_TIMEOUT_S:
                 wrong.append(f"{message[2]} at {one.at:.3f} s while {waiting} waited")
-            waiting, since = str(message[2]), one.at
+            waiting, since, calls = str(message[2]), one.at, calls + 1
         elif not sent and message[0] != CALL:
             waiting = ""
-    return wrong
+    return wrong if calls else ["no call went out"]
 
 
+NO_EVENT = "no TransactionEvent went out"
 CALL_TIMEOUT_S = 30.0  # OCPP 2.0.1 part 2, MessageTimeout of this station
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 _CONDITION = re.compile(r"([A-Za-z_][\w.\[\]]*)(!=|<=|>=|=|<|>|~)(.*)", re.DOTALL)
 _MISSING = object()
+ORDERING = ("<", "<=", ">", ">=")  # these compare numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,8 @@ def _condition(text: str, field: str, operator: str, value: str) -> Condition:
             re.compile(value)
         except re.error as error:
             raise ValueError(f'"{text}": "{value}" is no regular expression: {error}') from None
+    elif operator in ORDERING and number_of(value) is None:
+        raise ValueError(f'"{text}": {operator} compares numbers, and "{value}" is none')
     return Condition(field, operator, value)
 
 
@@ -134,7 +137,8 @@ def values_of(fields: Mapping[str, Any], path: str) -> Iterator[Any]:
         level = below
 
 
-def _number(value: object) -> Decimal | None:
+def number_of(value: object) -> Decimal | None:
+    """A value as a number; None when it is none."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         return None
     try:
@@ -152,7 +156,7 @@ def _words(value: object) -> str:
 
 
 def _equal(found: object, wanted: str) -> bool:
-    left, right = _number(found), _number(wanted)
+    left, right = number_of(found), number_of(wanted)
     if left is not None and right is not None and not isinstance(found, str):
         return left == right
     return _words(found) == wanted
@@ -160,7 +164,7 @@ def _equal(found: object, wanted: str) -> bool:
 
 def _ordered(compare: Callable[[Decimal, Decimal], bool]) -> Callable[[object, str], bool]:
     def holds(found: object, wanted: str) -> bool:
-        left, right = _number(found), _number(wanted)
+        left, right = number_of(found), number_of(wanted)
         return left is not None and right is not None and compare(left, right)
 
     return holds

@@ -9,16 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hil_rigs.fault_catalogue import catalogue
+from hil_rigs.fault_catalogue.entry import checked
 from hil_rigs.resources import VehicleResource
 from hil_rigs.rig_file import MAX_OCTETS, RigFile, RigFileError
+from hil_rigs.scenario import checks
 from hil_rigs.scenario import format as said
 from hil_rigs.scenario.channels import CHANNELS
-from hil_rigs.scenario.checks import CHECKS
 from hil_rigs.scenario.defects import DEFECTS
+from hil_rigs.scenario.fault_targets import target_problem
 from hil_rigs.scenario.kind import is_scenario
 from hil_rigs.scenario.moment import Moment, parse_moment
 from hil_rigs.scenario.pattern import Pattern, parse_pattern
 from hil_rigs.scenario.rig_changes import changed_rig
+from hil_rigs.scenario.vocabulary import read_moment, read_pattern
 from hil_rigs.typed_yaml import Place, Problem, TypedYaml
 from hil_rigs.yaml_nodes import MappingNode, ScalarNode, SequenceNode, YamlError, compose
 from ports.errors import LocalError, RigError
@@ -166,12 +169,12 @@ class _Checker:
             for number, step in enumerate(getattr(scenario, section)):
                 self._step(step, (section, number), rig)
         for number, timed in enumerate(scenario.inject):
-            self._parsed(("inject", number, "at"), timed.at, lambda text: parse_moment(text, CHANNELS))
-            self._fault(timed.fault, timed.values, timed.times, ("inject", number))
+            self._parsed(("inject", number, "at"), timed.at, read_moment)
+            self._fault(timed.fault, timed, timed.times, ("inject", number), rig)
         for number, assertion in enumerate(scenario.then):
             self._assertion(assertion, ("then", number))
         for number, defect in enumerate(scenario.defects):
-            self._defect(defect, ("defects", number))
+            self._defect(defect, ("defects", number), rig)
 
     def _step(self, step: said.AnyStep, place: Place, rig: RigFile | None) -> None:
         match step:
@@ -182,7 +185,7 @@ class _Checker:
             case said.Until():
                 self._pattern((*place, "seen"), step.seen)
             case said.Inject():
-                self._fault(step.fault, step.values, step.times, place)
+                self._fault(step.fault, step, step.times, place, rig)
         if rig is None:
             return
         vehicles = [name for name, one in rig.rig.resources.items() if isinstance(one, VehicleResource)]
@@ -201,39 +204,56 @@ class _Checker:
             self._pattern((*place, "order", number), text)
         for key in ("after", "before"):
             if (text := getattr(one, key)) is not None:
-                self._parsed((*place, key), text, lambda text: parse_moment(text, CHANNELS))
+                self._parsed((*place, key), text, read_moment)
         if one.check is not None:
-            check = CHECKS.get(one.check)
-            if check is None:
-                self._source.report((*place, "check"), f'no check "{one.check}"; there are {", ".join(CHECKS)}')
-            elif unknown := sorted(set(one.values) - set(check.parameters)):
-                known = ", ".join(check.parameters) or "none"
-                self._source.report((*place, "with"), f"{one.check} has no {', '.join(unknown)}; it has {known}")
+            self._check(one.check, one.values, place)
 
-    def _defect(self, one: said.Defect, place: Place) -> None:
+    def _check(self, name: str, values: Mapping[str, said.Scalar], place: Place) -> None:
+        try:
+            check = checks.find(name)
+        except LocalError as error:
+            self._source.report((*place, "check"), str(error))
+            return
+        try:
+            checked(name, check.parameters, values)
+        except LocalError as error:
+            self._source.report((*place, "with" if values else "check"), str(error))
+
+    def _defect(self, one: said.Defect, place: Place, rig: RigFile | None) -> None:
         if one.seed not in DEFECTS and one.seed not in catalogue.CATALOGUE:
             self._source.report((*place, "seed"), f'no defect or fault "{one.seed}"; there are {", ".join(DEFECTS)}')
+        elif one.seed not in DEFECTS:
+            self._fault(one.seed, one, None, place, rig)
         for number, name in enumerate(one.caught_by):
             found = re.fullmatch(r"then\[(\d+)\]", name)
             if found is None or int(found[1]) >= len(self._scenario.then):
                 self._source.report((*place, "caught_by", number), f'"{name}" is none of then[0] and so on')
 
-    def _fault(self, name: str, values: Mapping[str, said.Scalar], times: int | None, place: Place) -> None:
+    def _fault(
+        self,
+        name: str,
+        one: said.Inject | said.Timed | said.Defect,
+        times: int | None,
+        place: Place,
+        rig: RigFile | None,
+    ) -> None:
         try:
             entry = catalogue.find(name)
         except LocalError as error:
             self._source.report((*place, "fault"), str(error))
             return
         try:
-            entry.checked(values)
+            entry.checked(one.values)
         except LocalError as error:
             self._source.report((*place, "with"), str(error))
+        if rig is not None and (problem := target_problem(entry, one.on, rig.rig)):
+            self._source.report((*place, "on"), problem)
         if times is not None and not entry.counts:
             self._source.report((*place, "times"), f"{name} cannot be counted: say for, not times")
 
     def _pattern(self, place: Place, text: str | None) -> None:
         if text is not None:
-            self._parsed(place, text, lambda text: parse_pattern(text, CHANNELS))
+            self._parsed(place, text, read_pattern)
 
     def _parsed(self, place: Place, text: str, parse: Callable[[str], object]) -> None:
         try:

@@ -37,6 +37,7 @@ class Home(Struct, frozen=True):
     warm: bool = True
     plan: Annotated[Path, Meta(description="a drawing")] | None = None
     store: Annotated[str, Meta(extra=path_unless("none"))] = "none"
+    nap: Annotated[str, Meta(pattern=r"^[0-9.]+ (s|min)$", examples=["5 min"])] | None = None
     door_pin_file: Path | None = None
     door_pin_env: str | None = None
 
@@ -92,6 +93,7 @@ def test_anchors_may_be_used() -> None:
         ("pets: {}\nrooms: hall", '2: rooms: expected a list, found the text "hall"'),
         ("pets: {}\nrooms: []", "2: rooms: expected a list with at least one entry, found an empty one"),
         ("pets: {}\nrooms: [hall, 7]", '2: rooms[1]: expected text, found the number 7; write it in quotes: "7"'),
+        ("pets: {}\nnap: 30", "2: nap: expected text like 5 min, found the number 30; write 30 min"),
         ("pets: {}\nwarm: no", '2: warm: expected true or false, found the text "no"'),
         ("pets: {}\nwarm:", "2: warm: expected true or false, found nothing"),
         ("pets: {}\nheating: coal", '2: heating: expected one of gas, heat pump, found the text "coal"'),
