@@ -18,8 +18,10 @@ class Oracle:
     """EXIficient with the grammars of the schema sets asked for."""
 
     def __init__(self, jar: str, folder: Path) -> None:
-        options = ("--add-opens=java.base/java.lang=ALL-UNNAMED", "-Xmx768m", "-Xss8m")
-        jpype.startJVM(*options, classpath=[jar])
+        opens = "--add-opens=java.base/java.lang=ALL-UNNAMED"
+        # a short life: the second compiler and the threads of the other collectors cost more than they give
+        short = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+        jpype.startJVM(opens, "-Xmx768m", "-Xss8m", *short, classpath=[jar])
         self.folder = folder
         self.grammars: dict[str, Any] = {}
         self.factories: dict[tuple[str, bool], Any] = {}
