@@ -15,31 +15,33 @@ In virtual time the rig moves only inside these calls. In real time it lives in 
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-import threading
 from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import Future
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from hil_rigs.bench import Bench, BootClock
 from hil_rigs.fault_catalogue import catalogue
-from hil_rigs.fault_catalogue.entry import Undo, Value
+from hil_rigs.fault_catalogue.entry import Undo, Value, checked
 from hil_rigs.real_clock import RealClock
 from hil_rigs.rig import VirtualClockSettings
 from hil_rigs.rig_file import RigFile, load_rig
+from hil_rigs.scenario import checks
 from hil_rigs.scenario import format as said
+from hil_rigs.scenario.duration import seconds
+from hil_rigs.scenario.event_kinds import RECORDS
+from hil_rigs.scenario.fault_targets import target_problem
 from hil_rigs.scenario.judge import Judge, Judged, Verdict
 from hil_rigs.scenario.open_scenario import Stage, open_stage
 from hil_rigs.scenario.remains import Remains
+from hil_rigs.scenario.runners import Runner, ThreadRunner, VirtualRunner
 from hil_rigs.scenario.strategy import RigState
+from hil_rigs.scenario.vocabulary import read_moment, read_pattern
 from hil_rigs.virtual_clock import VirtualClock
-from hil_rigs.virtual_loop import VirtualLoop
 from ocmf.keys import decode_public_key
-from ports.errors import RigError
+from ports.errors import LocalError, RigError
 from ports.trace import Tracer, no_trace
 
 T = TypeVar("T")
@@ -51,54 +53,6 @@ class UnmetError(AssertionError):
     def __init__(self, judged: Judged) -> None:
         super().__init__(f"expected {judged.expected}\nobserved {judged.observed}\n[{judged.channel}] {judged.where}")
         self.judged = judged
-
-
-class Runner(Protocol):
-    """Runs coroutines on the rig's event loop."""
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """To its end."""
-
-    def close(self) -> None:
-        """End the loop."""
-
-
-class VirtualRunner:
-    """Steps a loop of virtual time: nothing moves between two calls."""
-
-    def __init__(self) -> None:
-        self._runner = asyncio.Runner(loop_factory=VirtualLoop)
-
-    @property
-    def loop(self) -> VirtualLoop:
-        """The loop."""
-        loop = self._runner.get_loop()
-        assert isinstance(loop, VirtualLoop)  # noqa: S101 - for the type checker
-        return loop
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._runner.run(work)
-
-    def close(self) -> None:
-        self._runner.close()
-
-
-class ThreadRunner:
-    """A loop in a thread: time goes on between two calls."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="rig", daemon=True)
-        self._thread.start()
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._loop)
-        return future.result()
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
 
 class RigHandle:
@@ -157,7 +111,8 @@ class RigHandle:
         self.do(said.Wait(time=time))
 
     def until(self, seen: str, within: str, *, since: str = "step") -> None:
-        """Wait until something is seen."""
+        """Wait until something is seen, from the last call on, or since="start"."""
+        _local(lambda: read_pattern(seen))
         self.do(said.Until(seen=seen, within=within, since=since))
 
     def reach(self, state: str, **content: Any) -> None:
@@ -168,29 +123,39 @@ class RigHandle:
         """A whole session: vehicle, connector, identification, and one of time, kwh, soc."""
         self.do(said.Session(**content))
 
-    def inject(self, fault: str, on: str = "", *, times: int | None = None, **values: Value) -> Undo:
-        """Break something now; returns the undo."""
-        undo = self.call(lambda: catalogue.inject(self.stage.breakable, fault, on, values, times))
+    def inject(
+        self, fault: str, on: str = "", *, times: int | None = None, lasts: str | None = None, **values: Value
+    ) -> Undo:
+        """Break something now; returns the undo. times: how often it strikes. lasts: a duration, until it is undone.
+
+        values: parameters of the fault.
+        """
+        target = target_problem(catalogue.find(fault), on, self.bench.rig)
+        if target:
+            raise RigError(target)
+        one = said.Inject(fault=fault, on=on, values=dict(values), times=times, time=_duration(lasts))
+        undo = self.call(lambda: self.stage.actor.inject(one))
         return lambda: self.call(undo)
 
     def expect(self, pattern: str, **more: Any) -> Judged:
-        """Something was seen: after, before, within."""
+        """Something was seen: after, before, within; says, claim, ids."""
         return self._must(said.Assertion(expect=pattern, **more))
 
     def never(self, pattern: str, **more: Any) -> Judged:
-        """Something was not seen."""
+        """Something was not seen: after, before, within; says, claim, ids."""
         return self._must(said.Assertion(never=pattern, **more))
 
     def count(self, pattern: str, **more: Any) -> Judged:
-        """So often: exactly, at_least, at_most."""
+        """So often: exactly, at_least, at_most; after, before; says, claim, ids."""
         return self._must(said.Assertion(count=pattern, **more))
 
     def order(self, *patterns: str, **more: Any) -> Judged:
-        """One after the other."""
+        """One after the other: after, before; says, claim, ids."""
         return self._must(said.Assertion(order=list(patterns), **more))
 
     def check(self, name: str, **values: Any) -> Judged:
-        """A judgement of what the run left; only after `finish`."""
+        """A judgement of what the run left, with its parameters; only after `finish`."""
+        checked(name, checks.find(name).parameters, values)
         if self._remains is None:
             raise RigError(f"{name} is judged when everything is over: call finish() before")
         return self._must(said.Assertion(check=name, values=values))
@@ -208,13 +173,36 @@ class RigHandle:
         key = decode_public_key(self.run(self.bench.signer.identity()).public_key)
         return Remains(self.stage.folder, key, (), None, self.stage.observer)
 
+    def _read(self, one: said.Assertion) -> None:
+        """What cannot be judged raises ValueError."""
+        patterns = [read_pattern(text) for text in (one.expect, one.never, one.count, *(one.order or ())) if text]
+        moments = [read_moment(text).pattern for text in (one.after, one.before) if text]
+        for pattern in (*patterns, *filter(None, moments)):
+            if self._remains is None and pattern.channel == "store" and pattern.name in RECORDS:
+                raise ValueError(f'"{pattern}": records are there when everything is over: call finish() before')
+
     def _must(self, assertion: said.Assertion) -> Judged:
+        _local(lambda: self._read(assertion))
         remains = self._remains or self._so_far()
         caller = inspect.stack()[2]
         judged = Judge(remains, self.stage.start).one(assertion, assertion.kind, f"{caller.filename}:{caller.lineno}")
         if judged.verdict not in (Verdict.PASS, Verdict.NOT_RUN):
             raise UnmetError(judged)
         return judged
+
+
+def _local(read: Callable[[], object]) -> None:
+    """What a test has written wrongly is its own error, with what is wrong."""
+    try:
+        read()
+    except ValueError as error:
+        raise LocalError(str(error)) from None
+
+
+def _duration(text: str | None) -> str | None:
+    if text is not None:
+        _local(lambda: seconds(text))
+    return text
 
 
 @contextmanager

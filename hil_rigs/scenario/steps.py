@@ -48,14 +48,15 @@ class Actor:
         await _DOING[type(step)](self, step)
         self.since = before
 
-    def inject(self, one: said.Inject | said.Timed) -> None:
-        """Break something, and plan its end."""
+    def inject(self, one: said.Inject | said.Timed) -> Undo:
+        """Break something, and plan its end; returns the undo."""
         undo = catalogue.inject(self._breakable, one.fault, one.on, one.values, one.times)
         self._undo[getattr(one, "name", "") or one.fault] = undo
         if one.time is not None:
             task = asyncio.create_task(self._later(seconds(one.time), undo), name=f"end of {one.fault}")
             self._timers.add(task)
             task.add_done_callback(self._timers.discard)
+        return undo
 
     def close(self) -> None:
         """Undo what is still broken."""

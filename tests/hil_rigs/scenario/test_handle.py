@@ -9,7 +9,7 @@ import pytest
 from hil_rigs.scenario.handle import UnmetError, open_handle
 from hil_rigs.scenario.rig_changes import changed_rig
 from hil_rigs.scenario.steps import StepError
-from ports.errors import RigError
+from ports.errors import LocalError, RigError
 
 RIG = Path(__file__).parents[3] / "scenarios" / "rigs" / "basic_ac.yaml"
 
@@ -23,10 +23,23 @@ def test_a_session_is_driven_broken_and_checked(tmp_path: Path) -> None:
         undo = rig.inject("line.corrupt", times=2, bits=2)
         rig.wait("20 s")
         undo()
+        rig.inject("line.drop", lasts="3 s")
+        rig.wait("10 s")
+        rig.expect("fault over fault=line.drop", after="fault begun fault=line.drop + 2.9 s", within="0.2 s")
+        with pytest.raises(RigError, match='no virtual line "bs"'):
+            rig.inject("line.drop", "bs")
+        with pytest.raises(LocalError, match="did you mean failure"):
+            rig.never("wire.modbus failur")
+        with pytest.raises(LocalError, match="did you mean contactor"):
+            rig.until("wire.power contacter", within="10 s")
+        with pytest.raises(LocalError, match=r"did you mean store\.pairs"):
+            rig.check("store.pair")
+        with pytest.raises(LocalError, match="call finish"):
+            rig.never("store Transaction.End TX=L")
         rig.wait("10 min")
         rig.expect("wire.modbus failure", after="fault begun", within="10 s")
-        rig.never("wire.modbus failure", after="fault over + 2 s")
-        rig.count("fault begun", exactly=1)
+        rig.never("wire.modbus failure", after="fault over #2 + 2 s")
+        rig.count("fault begun", exactly=2)
         with pytest.raises(UnmetError, match=r"(?s)expected .*state=D.*observed not seen.*test_handle\.py:\d+"):
             rig.expect("wire.pilot state state=D")
         with pytest.raises(RigError, match="call finish"):
