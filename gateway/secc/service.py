@@ -117,7 +117,11 @@ class SeccService:
         outlet.contracts_offered = self.station is None or not self.station.tls_problem()
         self._sessions[connection] = _Session(connection, outlet, Payment(self._till, connection, outlet))
         connection.closed.add_done_callback(lambda _: self._sessions.pop(connection, None))
-        settings = SeccSettings(protocols=self._setup.protocols, random=self._setup.random)
+        settings = SeccSettings(
+            protocols=self._setup.protocols,
+            session_id_octets=self._setup.session_id_octets,
+            random=self._setup.random,
+        )
         return Secc(
             outlet,
             now=now,

@@ -15,6 +15,7 @@ from v2g.link.interfaces import Interface
 from v2g.link.recording import Recorder, no_recording
 from v2g.link.sdp_server import TlsPolicy
 from v2g.link.tls_settings import StationTls
+from v2g.session.secc import SESSION_ID_OCTETS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,7 @@ class SeccSetup:
     contract_roots: roots of contract certificates (asn1crypto); None: only their own validity is looked at.
     communication_s: a vehicle that has not begun a session so long after 5 % duty is charged without (AC only).
     leave_s: what a vehicle has to end its session when the station ends the transaction; fault_s: after a fault.
+    session_id_octets: 8, or less to see whether vehicles cope.
     hook: where a rig may break messages; asked for each session.
     """
 
@@ -45,6 +47,7 @@ class SeccSetup:
     communication_s: float = 20.0  # ISO 15118-3 TT_EVSE_SLAC_init: 20 to 50 s
     leave_s: float = 5.0
     fault_s: float = 2.0
+    session_id_octets: int = SESSION_ID_OCTETS
     random: Callable[[int], bytes] = os.urandom
     record: Recorder = no_recording
     hook: Callable[[], FaultHook] = lambda: no_fault

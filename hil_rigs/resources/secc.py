@@ -24,15 +24,26 @@ class SeccSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = "off"
     pki: PkiFolder | None = None
     bad_certificate: Bad = ""
+    staple: Annotated[
+        bool,
+        Meta(
+            description="sends an OCSP response with its certificate: made by the run, or secc.ocsp (DER) of the folder"
+        ),
+    ] = False
     interface: NetworkInterface | None = None
     communication_s: Annotated[
         float, Meta(gt=0, le=600, description="AC: without a session so long after 5 % duty, the duty says the current")
     ] = 20.0
+    session_id_octets: Annotated[
+        int, Meta(ge=1, le=8, description="of the SessionID; some stations in the field give 4 (ISO 15118-2: 8)")
+    ] = 8
 
     def __post_init__(self) -> None:
         """What belongs together."""
         if self.tls != "off" and self.pki is None:
             raise ValueError("pki: expected auto or a folder, for TLS")
+        if self.staple and self.tls == "off":
+            raise ValueError("tls: expected offered or required with staple: true")
         if "pnc" in self.auth and self.tls == "off":
             raise ValueError("tls: expected offered or required with auth: pnc (a contract is never taken without TLS)")
         if self.auth == ["pnc"] and self.tls != "required":

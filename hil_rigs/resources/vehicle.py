@@ -29,6 +29,9 @@ class VehicleResource(Struct, tag_field="kind", tag="vehicle", frozen=True, kw_o
     auth: Auth = "eim"
     energy: EnergyKind = "ac"
     tls: Annotated[bool, Meta(description="asks for TLS and takes nothing less")] = False
+    staple: Annotated[bool, Meta(description="takes no station that sends no OCSP response with its certificate")] = (
+        False
+    )
     pki: PkiFolder | None = None
     contract: Annotated[
         Literal["none", "preinstalled", "update_due"],
@@ -76,5 +79,7 @@ class VehicleResource(Struct, tag_field="kind", tag="vehicle", frozen=True, kw_o
             raise ValueError("interface: expected with netns: which one in it leads to the cable")
         if self.auth == "pnc" and not self.tls:
             raise ValueError("tls: expected true with auth: pnc (a contract is never shown without TLS)")
+        if self.staple and not self.tls:
+            raise ValueError("tls: expected true with staple: true")
         if self.tls and self.pki is None:
             raise ValueError("pki: expected auto or a folder, for TLS")

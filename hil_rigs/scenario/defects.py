@@ -20,6 +20,7 @@ from gateway.meter_reader import LostMeterError
 from hil_rigs.fault_catalogue import catalogue
 from hil_rigs.fault_catalogue.breakable import Breakable
 from hil_rigs.fault_catalogue.entry import Undo
+from hil_rigs.scenario.charging_defects import CHARGING_DEFECTS
 from hil_rigs.scenario.format import Defect
 from hil_rigs.scenario.seed import Seed, Values, patched, replace
 from hil_rigs.scenario.session_defects import SESSION_DEFECTS
@@ -185,6 +186,7 @@ DEFECTS: Mapping[str, Seed] = {
     "gateway.deaf_to_pilot": Seed("the gateway does not act on the pilot while it charges", _deaf_to_pilot),
     "meter.stuck_driver": Seed("the driver hands out its first reading again and again", _stuck_driver),
     **SESSION_DEFECTS,
+    **CHARGING_DEFECTS,
 }
 
 

@@ -15,12 +15,16 @@ from backends.pki.authorities import CertificateAuthorities, Issued, Order
 from backends.pki.build_realm import build_realm
 from backends.pki.export import export_plain, newest_of_realm, write
 from backends.pki.folder import Settings, create_folder, open_folder
+from backends.pki.ocsp_responder import OcspResponder
+from backends.pki.revocation import ocsp_request
 from hil_rigs.plug_and_charge_checks import AUTO
 from hil_rigs.resources import VehicleResource
 from hil_rigs.rig import Connector, Rig
 from hil_rigs.wiring.pools import EDITION, Pools
 from ports.clock import Clock
 
+STAPLE = "secc.ocsp"
+STAPLE_S = 7 * 86400  # no rig runs longer
 UPDATE_DUE = timedelta(days=10)  # what is left of a contract that its vehicle wants renewed
 _DEFAULTS = {"contract": "DEPLBC00000001", "provisioning": "PLBPROVCERT000001"}  # of the preset
 
@@ -81,6 +85,11 @@ async def _export(rig: Rig, authorities: CertificateAuthorities, realm: str, fol
         if connector.secc is not None and connector.secc.bad_certificate:
             bad = connector.secc.bad_certificate
             await take(("secc", connector.id), [Order(realm=realm, kind="secc", bad=bad)])
+    if any(one.secc is not None and one.secc.staple for one in rig.gateway.connectors):
+        secc = common["secc"]
+        responder = OcspResponder(authorities, STAPLE_S)
+        answer = await responder.answer(ocsp_request(secc.certificate, secc.sub_cas[0]))
+        write(folder / STAPLE, answer.der)
     return RunPki(folder, own)
 
 

@@ -23,7 +23,7 @@ from hil_rigs.resources import ChargerResource, VehicleResource
 from hil_rigs.rig import Connector, Rig, Session
 from hil_rigs.virtual_clock import VirtualClock
 from hil_rigs.wiring.network_namespace import CommunicationThere, NetworkNamespace, Within
-from hil_rigs.wiring.run_pki import RunPki
+from hil_rigs.wiring.run_pki import STAPLE, RunPki
 from ports.clock import Clock
 from ports.contracts import ContractSource
 from ports.faults import FaultHook, no_fault
@@ -117,7 +117,8 @@ def secc_setup(
     tls = roots = None
     folder = pki.of_station(connector)
     if folder is not None:
-        chain = Chain(folder / "secc.chain.pem", folder / "secc.key", None, folder / "v2g-root.pem")
+        staple = folder / STAPLE if said.staple else None
+        chain = Chain(folder / "secc.chain.pem", folder / "secc.key", None, folder / "v2g-root.pem", staple)
         tls = StationTls((chain,), key_log=link.recording.key_log)
         files = [folder / name for name in ("mo-root.pem", "v2g-root.pem") if (folder / name).is_file()]
         roots = tuple(root for file in files for root in read_certificates(file))
@@ -135,6 +136,7 @@ def secc_setup(
         nominal_v=board.voltage_v,
         dc=plant.connectors[connector.id].dc,
         communication_s=said.communication_s,
+        session_id_octets=said.session_id_octets,
         random=random,
         record=link.recording,
         hook=link.hook("station"),
@@ -195,7 +197,9 @@ def _evcc(one: VehicleResource, link: Interface, folder: Path | None, private: P
         dc=one.energy == "dc",
         departure_s=one.departure_s,
         tls_wish=TlsWish.REQUIRED if one.tls else TlsWish.OFF,
-        tls=VehicleTls((folder / "v2g-root.pem",)) if one.tls and folder is not None else None,
+        tls=VehicleTls((folder / "v2g-root.pem",), require_staple=one.staple)
+        if one.tls and folder is not None
+        else None,
         store=store,
         emaid=one.emaid,
         contract=contract,

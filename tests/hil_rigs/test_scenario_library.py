@@ -21,7 +21,8 @@ from hil_rigs.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode, com
 
 LIBRARY = Path(__file__).resolve().parents[2] / "scenarios"
 FILES = sorted(LIBRARY.glob("*.yaml"))
-NUMBERS = range(1, 31)  # of the acceptance list
+# 1 to 30, and of the second list what ISO 15118-2 has: 31 is one of -20, 37 wants a tariff that nobody offers yet
+NUMBERS = {*range(1, 31), 32, 33, 34, 35, 36, 38, 39}
 REPETITIONS = 20
 SCHEMA = jsonschema_rs.validator_for(scenario_schema())
 
@@ -51,7 +52,7 @@ def told(result: ScenarioResult) -> str:
 
 
 def test_every_number_of_the_list_has_a_scenario() -> None:
-    assert {int(path.name[:2]) for path in FILES} == set(NUMBERS)
+    assert {int(path.name[:2]) for path in FILES} == NUMBERS
 
 
 # all of them are run by `make scenarios`, and so by CI; these few show here that the library is whole

@@ -47,7 +47,8 @@ class SeccSettings:
     contract_profile: what contract certificates must look like. forbidden_attributes: what their subjects must not
     have ("country_name" by the letter of annex F). provisioning_profile: what provisioning certificates must look like;
     None: the backend judges. expires_soon: days before expiry with
-    OK_CertificateExpiresSoon. random: octets for session ids and challenges (a seeded source makes runs repeatable).
+    OK_CertificateExpiresSoon. session_id_octets: 1 to 8 (some stations in the field give 4). random: octets for session
+    ids and challenges (a seeded source makes runs repeatable).
     """
 
     protocols: tuple[str, ...] = ("iso2", "din")
@@ -60,6 +61,7 @@ class SeccSettings:
     forbidden_attributes: frozenset[str] = frozenset()
     provisioning_profile: Profile | None = None
     expires_soon: int = 21
+    session_id_octets: int = SESSION_ID_OCTETS
     random: Callable[[int], bytes] = os.urandom
 
 
@@ -159,9 +161,9 @@ class Secc(Machine):
         return self.settings.random(count)
 
     def new_session_id(self) -> bytes:
-        """Eight octets: not all zero, and not those of the session that sleeps."""
+        """Usually eight octets: not all zero, and not those of the session that sleeps."""
         asleep = self.paused.session_id if self.paused else b""
-        while not any(octets := self.random(SESSION_ID_OCTETS)) or octets == asleep:
+        while not any(octets := self.random(self.settings.session_id_octets)) or octets == asleep:
             pass
         return octets
 

@@ -400,3 +400,11 @@ def test_less_than_nothing_is_nothing() -> None:
 
     assert tester.send("CurrentDemandReq", backwards).ResponseCode == "OK"
     assert [(event.voltage, event.current) for event in of(tester, CurrentWanted)][-1] == (0.0, 0.0)
+
+
+def test_a_session_id_may_be_short() -> None:
+    run = Pair(AutoStation(), VehicleState(), settings=SeccSettings(session_id_octets=4))
+    run.run()
+    (started,) = run.found(SessionStarted)
+    assert len(started.session_id) == 4
+    assert run.ended("vehicle").outcome == "terminated"
