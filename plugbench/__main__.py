@@ -17,6 +17,8 @@ COMMANDS: dict[str, str] = {
     "run": "run the sessions of a rig file, or scenarios, and check every record",
     "rig": "check a rig file, say what is real and what is simulated",
     "faults": "list what a scenario can break on purpose",
+    "channels": "list what a scenario can look for: channels, events, fields",
+    "checks": "list what a scenario can have judged at its end, with parameters",
     "meter": "read a meter, simulate one, find its settings",
     "reader": "show the cards that come to a reader, list readers",
     "hsm": "make and list token keys, sign, show the public key",
