@@ -37,10 +37,13 @@ class Admission:
         journal: Journal,
         clock: Clock,
         tracer: Tracer,
+        list_at: int = 0,
     ) -> None:
+        """list_at: how many of the authorisers are asked before the local list."""
         self._connectors = connectors
         self._local_list = local_list
-        self._backends = BackendWord(authorisers, clock, tracer)
+        self._before_list = BackendWord(authorisers[:list_at], clock, tracer)
+        self._after_list = BackendWord(authorisers[list_at:], clock, tracer)
         self._ocsp = OcspCheck(certificate_status, clock, tracer)
         self._journal = journal
         self._clock = clock
@@ -105,18 +108,27 @@ class Admission:
         return await self._user(one, token, certificates)
 
     async def _user(self, one: Connector, token: IdToken, certificates: tuple[bytes, ...]) -> User:
-        """By the local list, then by the backends."""
-        try:
-            found = self._local_list.check(token, self._clock.now())
-        except RefusedError as error:
-            if error.level is not Level.UNKNOWN or not self._backends:
-                raise
-        else:
-            return _by_contract(found) if certificates else found
+        """By the local list and the backends, in their order: whoever knows the identification decides."""
         request = AuthorisationRequest(
             one.name, one.setup.point_id, token.key[1], token.id_type.value, tuple(certificates)
         )
-        return await self._backends.user(request, one.policy.authorise_s)
+        deadline = self._clock.monotonic() + one.policy.authorise_s
+        unknown: RefusedError | None = None
+        if self._before_list:
+            try:
+                return await self._before_list.user(request, one.policy.authorise_s)
+            except RefusedError as error:
+                unknown = _unknown(error)
+        try:
+            found = self._local_list.check(token, self._clock.now())
+        except RefusedError as error:
+            of_the_list = _unknown(error)
+            unknown = unknown or of_the_list
+        else:
+            return _by_contract(found) if certificates else found
+        if self._after_list:
+            return await self._after_list.user(request, deadline - self._clock.monotonic())
+        raise unknown
 
     def _let_in(self, one: Connector, user: User) -> None:
         self._trace("session.authorised", one, id_type=user.id_type, level=user.level, flags=list(user.flags))
@@ -155,6 +167,13 @@ class Admission:
 
     def _trace(self, kind: str, one: Connector, **data: object) -> None:
         self._tracer(TraceEvent(self._clock.monotonic(), "session", kind, one.name, data))
+
+
+def _unknown(error: RefusedError) -> RefusedError:
+    """The next one is asked; raised again when it is a no."""
+    if error.level is not Level.UNKNOWN:
+        raise error
+    return error
 
 
 def _check_same(one: Connector, token: IdToken, begun: User) -> None:

@@ -39,6 +39,7 @@ class Connector:
 
     on_change are called after everything that happens here, on_wake_up when the vehicle toggles B-C-B.
     policy: of this connector. meter_quality: what its last reading was worth.
+    stopped_by: who ended the newest transaction from afar and why, "" otherwise.
     plugged_at: boot-time seconds since when a vehicle is plugged in, None without one.
     """
 
@@ -59,6 +60,7 @@ class Connector:
         self.on_change: list[Callable[[], None]] = []
         self.plugged_at: float | None = None
         self.meter_quality = Quality.GOOD
+        self.stopped_by = ""
         self.on_wake_up: Callable[[], None] = lambda: None
         self.policy = setup.policy or policy
         self.reader = MeterReader(setup.meter, clock, self.policy, setup.max_power_kw)
@@ -100,6 +102,7 @@ class Connector:
 
     def authorise(self, user: User) -> None:
         """Somebody may charge here."""
+        self.stopped_by = ""
         self.feed(Event.AUTHORISED, user=user)
 
     @property
@@ -128,9 +131,11 @@ class Connector:
         user: User | None = None,
         cause: Tx | None = None,
         reading: JudgedReading | None = None,
+        why: str = "",
     ) -> None:
-        """One event for the machine, and what follows from it."""
-        self._do(self.machine.handle(event, user=user, cause=cause, reading=reading), event)
+        """One event for the machine, and what follows from it. why: for the trace, when the event does not say it."""
+        self.stopped_by = why or self.stopped_by
+        self._do(self.machine.handle(event, user=user, cause=cause, reading=reading), why or event)
 
     async def wait_for(self, *states: State) -> State:
         """Wait until the connector comes into one of these states, or is in it; also a short visit counts."""

@@ -41,13 +41,17 @@ from ports.trace import TraceEvent, Tracer, no_trace
 
 @dataclass(frozen=True, slots=True)
 class ConnectorStatus:
-    """What holds at a connector. energy_kwh: of the open transaction, None without one."""
+    """What holds at a connector. energy_kwh: of the open transaction, None without one.
+
+    stopped_by: who ended the newest transaction from afar and why, "" otherwise.
+    """
 
     name: str
     state: State
     faults: tuple[str, ...]
     transaction_id: str
     energy_kwh: Decimal | None
+    stopped_by: str = ""
 
 
 class Controller:
@@ -67,14 +71,15 @@ class Controller:
         *,
         policy: Policy | None = None,
         authorisers: Sequence[Authoriser] = (),
+        list_at: int = 0,
         certificate_status: CertificateStatusSource | None = None,
         readers: Sequence[ReaderSetup] = (),
         tracer: Tracer = no_trace,
     ) -> None:
         """Raises LocalError for two connectors of one name, and for a policy that cannot be kept.
 
-        authorisers: asked in this order about what is not in the local list. certificate_status: where contract
-        certificates are looked up, see `Policy.ocsp`.
+        authorisers: asked in this order about what is not in the local list; list_at: so many of them before the list.
+        certificate_status: where contract certificates are looked up, see `Policy.ocsp`.
         """
         self.by_name: dict[str, Connector] = {}
         self.seccs: dict[str, SeccService] = {}
@@ -84,7 +89,9 @@ class Controller:
         self._clock = clock
         self._policy = policy or Policy()
         self._tracer = tracer
-        self._admission = Admission(self.by_name, local_list, authorisers, certificate_status, journal, clock, tracer)
+        self._admission = Admission(
+            self.by_name, local_list, authorisers, certificate_status, journal, clock, tracer, list_at
+        )
         self._news = StationNews()
         self._remote = RemoteControl(self._news, self._admission)
         for setup in setups:
@@ -143,9 +150,9 @@ class Controller:
         """See `ports.station.Station`."""
         return self._remote.start(number, id, id_type, flag)
 
-    async def request_stop(self, transaction_id: str) -> RemoteAnswer:
+    async def request_stop(self, transaction_id: str, why: str = "") -> RemoteAnswer:
         """See `ports.station.Station`."""
-        return self._remote.stop(transaction_id)
+        return self._remote.stop(transaction_id, why)
 
     async def receipts(self, transaction_id: str) -> list[Receipt]:
         """The meter readings that the vehicle has signed; `gateway.receipt.verify_receipt` judges them offline."""
@@ -164,6 +171,7 @@ class Controller:
                 tuple(sorted(one.machine.faults)),
                 one.transaction.transaction_id if one.transaction else "",
                 one.transaction.energy_kwh if one.transaction else None,
+                one.stopped_by,
             )
             for one in self.by_name.values()
         ]

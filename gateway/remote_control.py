@@ -41,11 +41,11 @@ class RemoteControl:
             return RemoteAnswer(False, detail=str(error))
         return RemoteAnswer(True)
 
-    def stop(self, transaction_id: str) -> RemoteAnswer:
-        """End a transaction; harmless when it is ending already."""
+    def stop(self, transaction_id: str, why: str = "") -> RemoteAnswer:
+        """End a transaction; harmless when it is ending already. why: for traces."""
         for one in self._news.followed():
             if one.transaction is not None and one.transaction.transaction_id == transaction_id:
-                one.feed(Event.STOP, cause=Tx.END_REMOTE)
+                one.feed(Event.STOP, cause=Tx.END_REMOTE, why=why)
                 return RemoteAnswer(True, transaction_id)
         return RemoteAnswer(False, detail=f"there is no open transaction {transaction_id}")
 

@@ -122,6 +122,7 @@ async def open_bench(
         forwarder = Forwarder(journal, backends.clients, clock, random=random, tracer=tracer)
         readers = build_readers(rig, clock, tracer)
         source = _contract_source(rig, pools, csms, clock, tracer)
+        asked = rig.gateway.authorisers
         controller = Controller(
             _identity(rig, clock),
             [
@@ -142,7 +143,8 @@ async def open_bench(
             forwarder,
             _local_list(rig),
             clock,
-            authorisers=[csms.links[name] for name in rig.gateway.authorisers if name != LOCAL],
+            authorisers=[csms.links[name] for name in asked if name != LOCAL],
+            list_at=asked.index(LOCAL) if LOCAL in asked else 0,
             certificate_status=_status_source(rig, csms, clock, stack),
             readers=readers.setups,
             tracer=tracer,
@@ -281,4 +283,7 @@ def _write_captures(links: dict[str, Link], folder: Path) -> None:
 
 
 def _local_list(rig: Rig) -> LocalList:
+    """Empty where it is not among those that are asked."""
+    if LOCAL not in rig.gateway.authorisers:
+        return LocalList(())
     return LocalList(ListEntry(token=IdToken(entry.id, IdType(entry.type))) for entry in rig.gateway.local_list)

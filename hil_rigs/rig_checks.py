@@ -10,6 +10,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from hil_rigs import plug_and_charge_checks as plug_and_charge
+from hil_rigs.csms_cards import repeated_cards, unknown_cards
 from hil_rigs.reality import Where, reality
 from hil_rigs.resources import (
     ChargerResource,
@@ -256,6 +257,7 @@ CHECKS: tuple[Callable[[Rig], Iterator[Finding]], ...] = (
     one_signer,
     models,
     owners,
+    repeated_cards,
     limits,
     sessions_that_can_talk,
     interfaces,
@@ -290,6 +292,7 @@ def rarely_meant(rig: Rig) -> Iterator[Finding]:
                 f'"{entry.id}" does not look like {entry.type}: {sizes} octets in hexadecimal',
             )
     yield from plug_and_charge.rarely_meant(rig)
+    yield from unknown_cards(rig)
     accepted = {entry.id for entry in rig.gateway.local_list}
     only_local = rig.gateway.authorisers == [LOCAL] and not rig.gateway.free
     for number, session in enumerate(rig.sessions):

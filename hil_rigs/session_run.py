@@ -13,9 +13,10 @@ from firmware_sim.vehicle.simulated import SimulatedVehicle
 from firmware_sim.vehicle.transitions import Phase
 from firmware_sim.vehicle.wish import Energy, Seconds, ToSoc, Wish
 from gateway.authorisation import IdToken, RefusedError
+from gateway.controller import ConnectorStatus
 from gateway.transaction import ENDING, State
 from hil_rigs.bench import Bench
-from hil_rigs.resources import VehicleResource
+from hil_rigs.resources import CsmsResource, VehicleResource
 from hil_rigs.rig import Session
 from hil_rigs.wiring.v2g_link import lead_to
 from ocmf.terms import IdType
@@ -57,6 +58,10 @@ async def run_session(bench: Bench, session: Session) -> SessionResult:
         run.problem = str(error)
     await run.leave()
     return SessionResult(session.connector, session.vehicle, run.transaction_id, run.plant_wh(), run.problem)
+
+
+def _why(status: ConnectorStatus) -> list[str]:
+    return [text for text in (*status.faults, status.stopped_by) if text]
 
 
 class _Run:
@@ -166,7 +171,10 @@ class _Run:
             await self._bench.controller.authorise(connector, token)
 
     def _card(self) -> IdToken:
-        listed = {entry.id: entry.type for entry in self._bench.rig.gateway.local_list}
+        rig = self._bench.rig
+        known = [card for one in rig.resources.values() if isinstance(one, CsmsResource) for card in one.cards or ()]
+        listed: dict[str, str] = {card.id: card.type for card in known if card.type is not None}
+        listed |= {entry.id: entry.type for entry in rig.gateway.local_list}
         return IdToken(self._session.identification, IdType(listed.get(self._session.identification, "ISO14443")))
 
     async def _soon(self, what: str, wait: Coroutine[Any, Any, object]) -> None:
@@ -178,7 +186,7 @@ class _Run:
                 await wait
         except TimeoutError:
             states = ", ".join(
-                f"{one.name} is {one.state}" + (f" ({', '.join(one.faults)})" if one.faults else "")
+                f"{one.name} is {one.state}" + (f" ({', '.join(why)})" if (why := _why(one)) else "")
                 for one in self._bench.controller.status()
             )
             raise RigError(

@@ -85,5 +85,5 @@ class Station(Protocol):
         id_type: OCMF name. flag: OCMF table 14, "OCPP_RS" or "OCPP_RS_TLS". Never raises for a refusal.
         """
 
-    async def request_stop(self, transaction_id: str) -> RemoteAnswer:
-        """End a transaction (end record TX=R). Never raises for a refusal."""
+    async def request_stop(self, transaction_id: str, why: str = "") -> RemoteAnswer:
+        """End a transaction (end record TX=R). why: for traces. Never raises for a refusal."""

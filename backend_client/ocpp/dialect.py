@@ -62,8 +62,8 @@ class Dialect(Protocol):
     async def sign_certificate(self, kind: str, csr: str) -> bool:
         """SignCertificate; whether the CSMS will send a certificate. csr: PEM."""
 
-    async def deliver(self, facts: RecordFacts, *, offline: bool) -> bool:
-        """All messages about one record; False when the CSMS says that its user may not charge (any more)."""
+    async def deliver(self, facts: RecordFacts, *, offline: bool) -> str:
+        """All messages about one record; how the CSMS refused its user ("Blocked"), "" when he may charge."""
 
     async def authorise(self, request: AuthorisationRequest) -> Authorisation:
         """Authorize."""

@@ -137,16 +137,17 @@ class OcppLink:
         await self._variables.note_meter_key(facts.connector, record.public_key)
         offline = self._uplink.outages.cover(facts.value.time)
         try:
-            welcome = await self._dialect.deliver(facts, offline=offline)
+            refused = await self._dialect.deliver(facts, offline=offline)
         except PeerError:
             if record.context == END:
                 known = self._state.transactions.get(record.transaction_id)
                 await self._state.end(known or KnownTransaction(record.transaction_id))
             raise
-        if not welcome and self._variables.stops_on_invalid_id and self._station is not None:
-            self._trace("ocpp.deauthorised", transaction=record.transaction_id)
+        if refused and self._variables.stops_on_invalid_id and self._station is not None:
+            why = f"deauthorised by {self.name} ({refused})"
+            self._trace("ocpp.deauthorised", transaction=record.transaction_id, why=why)
             await self._state.deauthorise(record.transaction_id)
-            self._aside(self._station.request_stop(record.transaction_id))
+            self._aside(self._station.request_stop(record.transaction_id, why))
         return Ack.STORED
 
     async def authorise(self, request: AuthorisationRequest) -> Authorisation:

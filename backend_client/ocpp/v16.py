@@ -67,13 +67,13 @@ class Ocpp16(SharedMessages):
             answer = await self.plug_and_charge("SignCertificate", {"csr": csr, "certificateType": kind})
         return bool(answer["status"] == "Accepted")
 
-    async def deliver(self, facts: RecordFacts, *, offline: bool) -> bool:  # noqa: ARG002 - 1.6 cannot say it
+    async def deliver(self, facts: RecordFacts, *, offline: bool) -> str:  # noqa: ARG002 - 1.6 cannot say it
         """StartTransaction, MeterValues or StopTransaction."""
         record = facts.record
         signed = is_signed(facts, self._variables.signing)
         if not record.transaction_id:
             await self._meter_values(facts, [self._signed(facts, record.public_key, "Other")], None)
-            return True
+            return ""
         known = await known_transaction(self._state, facts, signed)
         key = key_for(facts, known, self._variables.public_key)
         if record.context == BEGIN:
@@ -89,7 +89,7 @@ class Ocpp16(SharedMessages):
             samples = [self._signed(facts, key, record.context)] if signed else []
             raw = messages.raw_sample(facts.value, record.context)
             await self._meter_values(facts, [raw, *samples], known.csms_id)
-        return True
+        return ""
 
     async def authorise(self, request: AuthorisationRequest) -> Authorisation:
         """Authorize; with a contract the message of 2.0.1, so that its certificate is judged."""
@@ -116,7 +116,8 @@ class Ocpp16(SharedMessages):
         check(Version.V201, action, body, answer=True)
         return dict(body)
 
-    async def _begin(self, facts: RecordFacts, known: KnownTransaction, signed: dict[str, Any] | None) -> bool:
+    async def _begin(self, facts: RecordFacts, known: KnownTransaction, signed: dict[str, Any] | None) -> str:
+        status = "refused before"  # of a known one that is deauthorised: its answer came, and the values are sent again
         if known.csms_id is None:
             request = {
                 "connectorId": facts.connector,
@@ -127,13 +128,13 @@ class Ocpp16(SharedMessages):
             answer = await self._call(
                 "StartTransaction", request, message_id(facts.record.record_id, "StartTransaction")
             )
-            refused = answer["idTagInfo"].get("status", "Accepted") != "Accepted"
-            stops = refused and self._variables.stops_on_invalid_id
+            status = str(answer["idTagInfo"].get("status", "Accepted"))
+            stops = status != "Accepted" and self._variables.stops_on_invalid_id
             known = replace(known, csms_id=answer["transactionId"], deauthorised=stops)
             await self._state.keep(known)  # a repetition after a lost answer to MeterValues has to know both
         if signed is not None and self._settings.separate_begin:
             await self._meter_values(facts, [messages.raw_sample(facts.value, BEGIN), signed], known.csms_id)
-        return not known.deauthorised
+        return status if known.deauthorised else ""
 
     async def _end(self, facts: RecordFacts, known: KnownTransaction, key: str, *, signed: bool) -> None:
         tx = Tx(facts.value.tx)

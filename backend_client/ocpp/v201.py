@@ -42,7 +42,7 @@ class Ocpp201(SharedMessages):
         answer = await self._call("SignCertificate", {"csr": csr, "certificateType": kind})
         return bool(answer["status"] == "Accepted")
 
-    async def deliver(self, facts: RecordFacts, *, offline: bool) -> bool:
+    async def deliver(self, facts: RecordFacts, *, offline: bool) -> str:
         """TransactionEvent; MeterValues for a record outside of transactions."""
         record = facts.record
         signed = is_signed(facts, self._variables.signing)
@@ -52,7 +52,7 @@ class Ocpp201(SharedMessages):
             value = messages.meter_value(facts.value, "Other", await self._signed(record, record.public_key))
             payload: dict[str, Any] = {"evseId": facts.connector, "meterValue": [value]}
             await self._call("MeterValues", payload, message_id(record.record_id, "MeterValues"))
-            return True
+            return ""
         known = await known_transaction(self._state, facts, signed)
         key = key_for(facts, known, self._variables.public_key)
         values = [messages.meter_value(facts.value, record.context, await self._signed(record, key) if signed else {})]
@@ -62,7 +62,8 @@ class Ocpp201(SharedMessages):
         answer = await self._call("TransactionEvent", event, message_id(record.record_id, "TransactionEvent"))
         if record.context == END:
             await self._state.end(known)
-        return record.context == END or answer.get("idTokenInfo", {}).get("status", "Accepted") == "Accepted"
+        status = str(answer.get("idTokenInfo", {}).get("status", "Accepted"))
+        return "" if record.context == END or status == "Accepted" else status
 
     async def authorise(self, request: AuthorisationRequest) -> Authorisation:
         """Authorize."""

@@ -7,8 +7,36 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from hil_rigs.resources.field import EnvironmentName, TrustFile
+from hil_rigs.resources.field import RECORD_TEXT, EnvironmentName, TrustFile
 from hil_rigs.resources.url import EMBEDDED, check_url, one_of
+
+
+class KnownCard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An identification that the embedded CSMS knows itself."""
+
+    # OCPP 2.0.1 part 2, IdTokenType: up to 36 characters
+    id: Annotated[str, Meta(pattern=RECORD_TEXT, max_length=36, examples=["04A1B2C3D4E5F6"])]
+    type: (
+        Annotated[
+            Literal["ISO14443", "ISO15693", "EMAID", "EVCCID", "CENTRAL", "LOCAL", "KEY_CODE"],
+            Meta(description="kind of identification, by its OCMF name (OCPP 2.0.1 only); default: any"),
+        ]
+        | None
+    ) = None
+    status: Annotated[
+        Literal[
+            "Accepted",
+            "Blocked",
+            "Expired",
+            "Invalid",
+            "ConcurrentTx",
+            "NoCredit",
+            "NotAtThisLocation",
+            "NotAtThisTime",
+            "Unknown",
+        ],
+        Meta(description="what it says of it"),
+    ] = "Accepted"
 
 
 class CsmsResource(Struct, tag_field="kind", tag="csms.ocpp", frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,11 +75,24 @@ class CsmsResource(Struct, tag_field="kind", tag="csms.ocpp", frozen=True, kw_on
         list[str], Meta(description="where the embedded one sends bills: kinds operator.mo and operator.hub")
     ] = []
 
+    cards: (
+        Annotated[
+            list[KnownCard],
+            Meta(
+                description="who may charge, says the embedded one after its operators; default: without any operator "
+                "gateway.local_list"
+            ),
+        ]
+        | None
+    ) = None
+
     def __post_init__(self) -> None:
         """What belongs together."""
         references = ("password_file", "password_env", "ca_file", "certificate_file", "key_file")
-        check_url(self, real_only=references, embedded_only=("pools", "bills_to"))
+        check_url(self, real_only=references, embedded_only=("pools", "bills_to", "cards"))
         one_of(self, "password_file", "password_env")
+        if self.version == "1.6" and any(card.type is not None for card in self.cards or ()):
+            raise ValueError('cards: expected no type with version "1.6", which knows none')
         if self.url == EMBEDDED:
             return
         secure = self.url.startswith("wss:")

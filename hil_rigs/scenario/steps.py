@@ -18,6 +18,7 @@ from hil_rigs.fault_catalogue.entry import Undo
 from hil_rigs.scenario import format as said
 from hil_rigs.scenario.channels import CHANNELS
 from hil_rigs.scenario.duration import seconds
+from hil_rigs.scenario.endings import endings
 from hil_rigs.scenario.observer import Observer
 from hil_rigs.scenario.pattern import parse_pattern
 from hil_rigs.scenario.strategy import route, state_of
@@ -193,7 +194,7 @@ class Actor:
         """The newest of a channel, for whoever looks for what is missing."""
         newest = [one for one in self.observer.seen if one.channel == channel][-5:]
         seen = ", ".join(f"{one.name} at {one.at:.3f} s" for one in newest)
-        return f"last seen on {channel}: {seen or 'nothing'}"
+        return f"last seen on {channel}: {seen or 'nothing'}{endings(self.observer.seen)}"
 
 
 def _token(step: said.Card) -> IdToken:

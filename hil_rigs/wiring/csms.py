@@ -13,6 +13,7 @@ from backend_client.credential import Credential
 from backends.cpo_receiver import CpoReceiver
 from backends.guarded_http import LOOPBACK
 from backends.store.database import Database
+from hil_rigs.csms_cards import cards_of, operators_of
 from hil_rigs.hooks import Hooks
 from hil_rigs.resources import CsmsResource
 from hil_rigs.resources.url import EMBEDDED
@@ -167,15 +168,15 @@ async def _serve(
         contract_roots=[one.dump() for file in roots for one in read_certificates(file)],
         networks=LOOPBACK,
     )
-    # who gets the bills says who may charge; without anybody, whoever there is
-    partners = resource.bills_to or list(around.operators.authorisers)
+    partners = operators_of(around.rig, resource)
+    cards = cards_of(around.rig, resource)
     database = Database(f"sqlite:///{around.folder / f'{name}.db'}", around.clock)
     stack.push_async_callback(database.close)
     running = await serve_cpo(
         settings,
         database,
         around.clock,
-        authorisers=[around.operators.authorisers[one] for one in partners],
+        authorisers=[*(around.operators.authorisers[one] for one in partners), *([cards] if cards else [])],
         contracts=None if resource.pools is None else around.pools.clients[resource.pools],
         sinks={one: around.operators.sinks[one] for one in resource.bills_to},
         ocpi=_ocpi(around.operators, partners),

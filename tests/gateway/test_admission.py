@@ -144,10 +144,10 @@ def test_a_leaf_whose_issuer_is_not_known_cannot_be_looked_up(policy: OcspPolicy
     assert "issuer" in str(trace[0].data["why"])
 
 
-def play(folder: Path, session: Callable[[Point], Awaitable[None]], *authorisers: Words) -> Point:
+def play(folder: Path, session: Callable[[Point], Awaitable[None]], *authorisers: Words, list_at: int = 0) -> Point:
     async def main(clock: VirtualClock) -> Point:
         point = Point(clock, folder)
-        point.arguments = {"authorisers": authorisers}
+        point.arguments = {"authorisers": authorisers, "list_at": list_at}
         await point.start()
         await session(point)
         await point.controller.close()
@@ -167,6 +167,48 @@ def test_the_local_list_comes_first_and_its_no_is_final(tmp_path: Path) -> None:
         assert words.asked == []
 
     play(tmp_path, session, words)
+
+
+@pytest.mark.parametrize(
+    ("word", "card", "flag"),
+    [
+        (ACCEPTED, CARD, "OCPP_AUTH_TLS"),  # its word, although the list knows the card
+        (Authorisation(S.UNKNOWN), CARD, "OCPP_WHITELIST"),
+        (RigError("away"), CARD, "OCPP_WHITELIST"),
+        (Authorisation(S.BLOCKED), CARD, "csms says of ISO14443 04A2B3C4: Blocked"),
+        (Authorisation(S.UNKNOWN), IdToken("0A0B0C0D"), "csms says of ISO14443 0A0B0C0D: Unknown"),
+        (RigError("away"), IdToken("0A0B0C0D"), "no backend answered"),
+        (RigError("away"), IdToken("04A2B3FF"), "is blocked"),
+    ],
+)
+def test_a_backend_before_the_local_list(
+    tmp_path: Path, word: Authorisation | Exception, card: IdToken, flag: str
+) -> None:
+    words = Words(word)
+
+    async def session(point: Point) -> None:
+        if flag.isupper():
+            await point.controller.authorise("c1", card)
+            assert flag in point.controller.by_name["c1"].machine.user.flags  # type: ignore[union-attr]
+        else:
+            with pytest.raises(RefusedError, match=flag):
+                await point.controller.authorise("c1", card)
+        assert len(words.asked) == 1
+
+    play(tmp_path, session, words, list_at=1)
+
+
+def test_a_silent_backend_before_the_list_leaves_no_time_to_the_one_behind_it(tmp_path: Path) -> None:
+    silent, late = Words(name="a"), Words(name="b")
+    silent.delay_s = None
+
+    async def session(point: Point) -> None:
+        before = point.clock.monotonic()
+        with pytest.raises(RefusedError, match="b: no answer within"):
+            await point.controller.authorise("c1", IdToken("0A0B0C0D"))
+        assert point.clock.monotonic() - before == pytest.approx(Policy().authorise_s)
+
+    play(tmp_path, session, silent, late, list_at=1)
 
 
 def test_a_contract_goes_on_with_its_own_transaction_only(tmp_path: Path) -> None:

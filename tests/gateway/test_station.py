@@ -100,11 +100,15 @@ def test_a_remote_start_and_stop(tmp_path: Path, flag: str, number: int | None) 
         assert not (await station.request_start(2, "user-2", "CENTRAL", flag)).accepted
         assert not (await station.request_stop("GW1-M2-T9")).accepted
         await point.clock.sleep(5)
-        assert (await station.request_stop("GW1-M2-T1")).accepted
+        assert (await station.request_stop("GW1-M2-T1", "deauthorised by csms (Blocked)")).accepted
+        assert point.controller.status()[1].stopped_by == "deauthorised by csms (Blocked)"
         await point.controller.wait_for("c2", *RESTING)
         assert not (await station.request_stop("GW1-M2-T1")).accepted
 
     point = play(tmp_path, session)
+    assert "deauthorised by csms (Blocked)" in [
+        event.data["why"] for event in point.events if event.kind == "session.state"
+    ]
     payloads = [json.loads(record.ocmf.split("|")[1]) for record in point.backend.records]
     assert [payload["RD"][0]["TX"] for payload in payloads] == ["B", "R"]
     user = {key: payloads[0][key] for key in ("IS", "IL", "IF", "IT", "ID")}

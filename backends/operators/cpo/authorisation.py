@@ -55,14 +55,23 @@ class LocalList:
 
     ocmf_flag = "OCPP_AUTH"
 
-    def __init__(self, known: Mapping[str, AuthorisationStatus], name: str = "local list") -> None:
-        """known: by id, capitals."""
+    def __init__(
+        self,
+        known: Mapping[str, AuthorisationStatus],
+        name: str = "local list",
+        types: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """known: by id, capitals. types: OCMF name of the only type that an id is known in; default: any."""
         self._known = known
+        self._types = types
         self.name = name
 
     async def authorise(self, request: AuthorisationRequest) -> Authorisation:
         """From the list."""
-        return Authorisation(self._known.get(request.id.upper(), AuthorisationStatus.UNKNOWN))
+        id = request.id.upper()  # noqa: A001 - as in the request
+        if self._types.get(id, request.id_type) != request.id_type:
+            return Authorisation(AuthorisationStatus.UNKNOWN)
+        return Authorisation(self._known.get(id, AuthorisationStatus.UNKNOWN))
 
 
 class AuthorisationDesk:

@@ -34,6 +34,7 @@ class FakeStation:
         self.listeners: list[Callable[[ConnectorNews], None]] = []
         self.started: list[tuple[int | None, str, str, str]] = []
         self.stopped: list[str] = []
+        self.reasons: list[str] = []
         self.answer = RemoteAnswer(True)
 
     def connectors(self) -> Sequence[ConnectorNews]:
@@ -52,7 +53,8 @@ class FakeStation:
         self.started.append((number, id, id_type, flag))
         return self.answer
 
-    async def request_stop(self, transaction_id: str) -> RemoteAnswer:
+    async def request_stop(self, transaction_id: str, why: str = "") -> RemoteAnswer:
+        self.reasons.append(why)
         self.stopped.append(transaction_id)
         return self.answer
 

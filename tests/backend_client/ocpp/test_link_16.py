@@ -110,8 +110,18 @@ async def test_a_refused_user_is_stopped_even_when_the_next_answer_is_lost(bench
     await link.deliver(begin)
     await asyncio.sleep(0)
     assert bench.station.stopped == ["GW1-M1-T1"]
+    assert bench.station.reasons == ["deauthorised by ocpp (refused before)"]
     await link.deliver(maker.make(Tx.END_REMOTE))
     assert csms.of("StopTransaction")[0]["reason"] == "DeAuthorized"
+
+
+async def test_a_stop_names_what_the_csms_said(bench: Bench) -> None:
+    csms = await bench.csms_of("1.6")
+    csms.answers["StartTransaction"] = {"transactionId": 5, "idTagInfo": {"status": "Blocked"}}
+    link = await bench.link()
+    await link.deliver(Maker().make(Tx.BEGIN))
+    await asyncio.sleep(0)
+    assert bench.station.reasons == ["deauthorised by ocpp (Blocked)"]
 
 
 async def test_a_record_without_its_transaction_is_refused_with_its_reason(bench: Bench) -> None:

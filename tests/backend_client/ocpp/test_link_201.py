@@ -212,6 +212,7 @@ async def test_a_user_whom_the_csms_refuses_afterwards_is_stopped(bench: Bench) 
     await link.deliver(maker.make(Tx.BEGIN))
     await asyncio.sleep(0)
     assert bench.station.stopped == ["GW1-M1-T1"]
+    assert bench.station.reasons == ["deauthorised by ocpp (Invalid)"]
     await link.deliver(maker.make(Tx.END_REMOTE))
     ended = csms.of("TransactionEvent")[-1]
     assert (ended["triggerReason"], ended["transactionInfo"]["stoppedReason"]) == ("Deauthorized", "DeAuthorized")
