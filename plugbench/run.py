@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +40,14 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument(
         "--jobs", type=int, metavar="N", help="scenarios in virtual time: so many at once (default: one per core)"
     )
+    parser.add_argument("--seed", type=_seed, metavar="N", help="of the rig, instead of the file's")
     parser.set_defaults(run=run)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -58,6 +65,8 @@ def _run(args: argparse.Namespace) -> int:
         from plugbench.scenario import run_scenarios
 
         return run_scenarios(args)
+    from msgspec import structs
+
     from hil_rigs.evidence.rerun import run_into
     from hil_rigs.locks.rig_lock import rig_held
     from hil_rigs.real_clock import RealClock
@@ -68,6 +77,8 @@ def _run(args: argparse.Namespace) -> int:
     from ports.errors import RigError
 
     rig_file = load_rig(args.rig)
+    if args.seed is not None:
+        rig_file = replace(rig_file, rig=structs.replace(rig_file.rig, seed=args.seed))
     if problems := surroundings(rig_file):
         raise RigError("\n".join(str(problem) for problem in problems))
     stamp = datetime.now().astimezone()  # the folder's name: no protocol time

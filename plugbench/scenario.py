@@ -35,7 +35,7 @@ def run_scenarios(args: Namespace) -> int:
             raise RigError("\n".join(str(problem) for problem in problems))
     place = make_folder(args.out or _new_folder(args.rig))
     show = _JsonLines() if args.json else _Screen(len(files))
-    takes = takes_of(files, place, repeat=args.repeat, defects=args.defects)
+    takes = takes_of(files, place, repeat=args.repeat, defects=args.defects, seed=args.seed)
     results: list[ScenarioResult] = []
     hashes: dict[int, str] = {}
     for take, played in zip(takes, play_all(takes, jobs_of(files, args.jobs)), strict=True):
@@ -98,6 +98,7 @@ class _Screen:
         good = sum(one.verdict == "pass" for one in result.judged)
         events = f", events {sealed.event_hash[:16]}" if sealed.event_hash else ""
         print(f"{word:<12} {name}: {good} of {len(result.judged)}, {result.virtual_s:.1f} s{events}", flush=True)
+        print(f"             evidence {sealed.archive}, digest {sealed.digest}", flush=True)
         if result.defect and word == "pass":
             caught = ", ".join(one.id for one in result.failed) or result.problem
             print(f"             caught by {caught}")
@@ -120,4 +121,4 @@ class _Screen:
         if tried:
             print(f"faults tried, by layer and phase of the session:\n{table(tried)}")
         counts = ", ".join(f"{self._words.count(word)} {word}" for word in CODES if word in self._words)
-        print(f"{verdict}: {counts}; everything is in {folder}")
+        print(f"{verdict}: {counts}; everything is in {folder}, each run in a folder of its own")

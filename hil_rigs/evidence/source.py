@@ -9,8 +9,11 @@ from typing import Protocol
 
 from hil_rigs.evidence.archive import CHUNK, Archive
 from hil_rigs.evidence.contents import evidence_files
+from hil_rigs.evidence.event_hash import EVENTS
 from hil_rigs.evidence.manifest import DIGEST, MANIFEST
 from ports.errors import PeerError, RigError
+
+MOST_NAMED = 10  # folders in a message
 
 
 class Source(Protocol):
@@ -59,6 +62,8 @@ class ArchiveSource:
 def open_source(path: Path) -> Iterator[Source]:
     """Open evidence. Raises RigError: not there; ArchiveError, BadNameError: not an archive of ours."""
     if path.is_dir():
+        if not any((path / name).exists() for name in (MANIFEST, DIGEST, EVENTS)):
+            raise RigError(f"{path}: no run was left here (no {MANIFEST}){_runs_below(path)}")
         yield FolderSource(path)
         return
     try:
@@ -67,6 +72,12 @@ def open_source(path: Path) -> Iterator[Source]:
         raise RigError(f"{path}: {error.strerror}") from None
     with file:
         yield ArchiveSource(Archive(file))
+
+
+def _runs_below(path: Path) -> str:
+    runs = sorted(str(one.parent) for one in path.glob(f"*/{MANIFEST}"))
+    more = f" and {len(runs) - MOST_NAMED} more" if len(runs) > MOST_NAMED else ""
+    return f"; there are runs in {', '.join(runs[:MOST_NAMED])}{more}" if runs else ""
 
 
 def whole(source: Source, name: str, limit: int) -> bytes:

@@ -26,7 +26,7 @@ from ports.errors import PlugbenchError, RigError
 class Take:
     """One run. name: of the scenario with its variant. defect: which of its defects is seeded, None = none.
 
-    kind: the same number for all takes that have to give the same events.
+    kind: the same number for all takes that have to give the same events. seed: instead of the rig's.
     """
 
     file: Path
@@ -34,6 +34,7 @@ class Take:
     folder: Path
     kind: int
     defect: int | None = None
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,10 @@ class Played:
     sealed: Sealed
 
 
-def takes_of(files: Sequence[ScenarioFile], place: Path, *, repeat: int = 1, defects: bool = False) -> list[Take]:
-    """Every file in its order, with its defects where they are wanted, each so many times."""
+def takes_of(
+    files: Sequence[ScenarioFile], place: Path, *, repeat: int = 1, defects: bool = False, seed: int | None = None
+) -> list[Take]:
+    """Every file in its order, with its defects where they are wanted, each so many times. seed: instead of theirs."""
     takes: list[Take] = []
     for number, file in enumerate(files):
         for count, _ in enumerate([None, *(file.scenario.defects if defects else ())]):
@@ -53,7 +56,7 @@ def takes_of(files: Sequence[ScenarioFile], place: Path, *, repeat: int = 1, def
             for again in range(repeat):
                 name = "".join(char if char.isalnum() or char in "-_." else "-" for char in file.name)
                 name = f"{number:02}-{name}{f'-defect{count}' if count else ''}{f'-{again + 1}' if again else ''}"
-                takes.append(Take(file.path, file.name, place / name, first, count - 1 if count else None))
+                takes.append(Take(file.path, file.name, place / name, first, count - 1 if count else None, seed))
     return takes
 
 
@@ -80,6 +83,8 @@ def play_all(takes: Sequence[Take], jobs: int) -> Iterator[Played]:
 def play(take: Take) -> Played:
     """Run it and seal what it left in its folder, which is made. Raises RigError."""
     file = _files(take.file)[take.name]
+    if take.seed is not None:
+        file = file.seeded(take.seed)
     defect = None if take.defect is None else file.scenario.defects[take.defect]
     take.folder.mkdir()
     stamp = datetime.now().astimezone()  # says when, in the manifest: no protocol time

@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import structs
 
 from hil_rigs.fault_catalogue import catalogue
 from hil_rigs.fault_catalogue.entry import checked
@@ -51,6 +53,10 @@ class ScenarioFile:
     def name(self) -> str:
         """With the variant, where there are several."""
         return f"{self.scenario.scenario} [{self.variant}]" if self.variant else self.scenario.scenario
+
+    def seeded(self, seed: int) -> ScenarioFile:
+        """The same with another seed of its rig."""
+        return replace(self, rig=replace(self.rig, rig=structs.replace(self.rig.rig, seed=seed)))
 
     def line(self, *place: str | int) -> str:
         """`file:line` of a place."""

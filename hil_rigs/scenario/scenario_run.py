@@ -64,6 +64,8 @@ def run_scenario(
 
     A rig that does not come up is the verdict "error", not an exception.
     """
+    if seed is not None:
+        file = file.seeded(seed)
     if why := _not_for(file):
         name = "" if defect is None else defect.seed
         return ScenarioResult(file.name, file.path, Verdict.NOT_RUN, (), why, file.line("needs"), name)
@@ -78,7 +80,7 @@ def run_scenario(
             return run_virtual(
                 body,
                 start=settings.start,
-                seed=file.rig.rig.seed if seed is None else seed,
+                seed=file.rig.rig.seed,
                 zone=zone,
                 drift_ppm=settings.drift_ppm,
             )
