@@ -11,9 +11,10 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
-from hil_rigs.fault_catalogue.entry import Parameter, Value
+from hil_rigs.fault_catalogue.entry import Parameter, Value, number
 from hil_rigs.run_check import check_pages, check_transaction
 from hil_rigs.scenario import ocpp_checks
+from hil_rigs.scenario.holdings import growth
 from hil_rigs.scenario.remains import Remains
 from hil_rigs.scenario.verifiers import VERIFIERS
 from ocmf.container import FormatError, parse
@@ -186,6 +187,11 @@ def records_of(remains: Remains, transaction: int) -> list[SignedRecord]:
     return list(remains.transactions().values())[transaction - 1]
 
 
+def _holdings(remains: Remains, values: Values) -> list[str]:
+    return growth(*remains.held, int(number(values, "spare")))
+
+
+_SPARE = Parameter("spare", "", 2, "so many more of each kind are none")
 _COUNT = Parameter("count", "", 1, "how many")
 _VERDICT = Parameter("verdict", "", "valid", "of each transaction", ("valid", "invalid", "undecidable"))
 _MIXED = Parameter("mixed_pair", "", False, "true: a begin and an end of two transactions must not pass")
@@ -218,6 +224,9 @@ CHECKS: Mapping[str, Check] = {
     "ocpp.one_in_flight": Check("ocpp", "one call at a time waits for its answer", ocpp_checks.one_in_flight),
     "csms.values": Check(
         "csms", "the embedded CSMS keeps so many signed values of a page", _values, (_PAGE, _COUNT, _CSMS)
+    ),
+    "process.holdings": Check(
+        "process", "open files, tasks and threads at the end are those of the beginning", _holdings, (_SPARE,)
     ),
     "verifier.plugbench": Check("verifier", "our verifier's verdict on each transaction", _ours, (_VERDICT,)),
     **{

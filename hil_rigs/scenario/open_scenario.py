@@ -16,6 +16,7 @@ from hil_rigs.bench import Bench, BootClock, open_bench
 from hil_rigs.evidence.plant_sampler import sampled
 from hil_rigs.fault_catalogue.breakable import Breakable
 from hil_rigs.rig_file import RigFile
+from hil_rigs.scenario.holdings import holdings
 from hil_rigs.scenario.observer import Observer
 from hil_rigs.scenario.plant_energy import PlantEnergy
 from hil_rigs.scenario.remains import Delivered, Remains
@@ -31,7 +32,7 @@ READ_AT_ONCE = 100_000
 
 @dataclass(slots=True)
 class Stage:
-    """Everything of a run. start: boot-time seconds at which the rig was up."""
+    """Everything of a run. start: boot-time seconds at which the rig was up. held: by the process, then."""
 
     bench: Bench
     breakable: Breakable
@@ -40,6 +41,7 @@ class Stage:
     energy: PlantEnergy
     folder: Path
     start: float
+    held: Counter[str]
 
     async def settle(self) -> None:
         """Everybody goes home: vehicles leave, transactions end, records reach their backends, if they can."""
@@ -70,7 +72,9 @@ class Stage:
             rows = Counter(one.record.record_id for one in stored)
             delivered = [Delivered(one.record, rows[one.record.record_id]) for one in stored]
         key = decode_public_key((await self.bench.signer.identity()).public_key)
-        return Remains(self.folder, key, entries, delivered, self.observer, self.energy.by_transaction())
+        return Remains(
+            self.folder, key, entries, delivered, self.observer, self.energy.by_transaction(), (self.held, holdings())
+        )
 
 
 @asynccontextmanager
@@ -89,6 +93,7 @@ async def open_stage(
         breakable.attach(bench)
         actor = Actor(breakable, observer)
         try:
-            yield Stage(bench, breakable, observer, actor, PlantEnergy(bench, observer), folder, clock.monotonic())
+            energy = PlantEnergy(bench, observer)
+            yield Stage(bench, breakable, observer, actor, energy, folder, clock.monotonic(), holdings())
         finally:
             actor.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -25,7 +26,8 @@ class Delivered:
 class Remains:
     """entries: of the journal. delivered: what the embedded backend holds, None without one.
 
-    plant_wh: exact energy of the plant by transaction, where one connector had only that transaction.
+    plant_wh: exact energy of the plant by transaction, where one connector had only that transaction. held: open files,
+    tasks and threads, when the rig was up and at the end.
     """
 
     folder: Path
@@ -34,6 +36,7 @@ class Remains:
     delivered: Sequence[Delivered] | None
     observer: Observer
     plant_wh: dict[str, Decimal] = field(default_factory=dict)
+    held: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
 
     def records(self) -> list[SignedRecord]:
         """Every signed record of the journal, in its order."""
