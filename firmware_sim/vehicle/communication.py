@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NoReturn
 
 from firmware_sim.vehicle.contract_choice import choose
 from firmware_sim.vehicle.evcc_setup import EvccSetup, Plan
 from firmware_sim.vehicle.evcc_side import EvccSide
 from firmware_sim.vehicle.simulated import SimulatedVehicle
+from firmware_sim.vehicle.transitions import Phase
 from ports.clock import Clock
 from ports.errors import PeerError, RigError
 from ports.trace import TraceEvent, Tracer, no_trace
@@ -84,6 +86,35 @@ class Communication:
         """Begin another session without being unplugged."""
         self._again = True
         self._news.set()
+
+    async def restart(self) -> None:
+        """`try_again`, and wake a station that no longer shows 5 % duty (B-C-B). Raises RigError: why it cannot be."""
+        vehicle = self._vehicle
+        if vehicle.outlet is None:
+            self._no_restart("it is not plugged in")
+        if not self._idle.is_set():
+            self._trace("evcc.restart", why="when the session of now has ended")
+            self.try_again()
+            return
+        if vehicle.sees_digital_duty:
+            self._trace("evcc.restart", why="the station shows 5 % duty")
+            self.try_again()
+            return
+        if vehicle.phase is not Phase.CONNECTED:
+            self._no_restart(f"the station shows {vehicle.duty_text}, and the vehicle is {vehicle.phase}: unplug first")
+        self._trace("evcc.restart", why=f"the station shows {vehicle.duty_text}: it is woken by B-C-B")
+        self.try_again()
+        vehicle.toggle()
+        await self._clock.sleep(TOGGLING_S)
+        if not await self._within(WAKE_UP_S, lambda: vehicle.sees_digital_duty or not self._idle.is_set()):
+            self._again = False
+            self._no_restart(
+                f"the station shows {vehicle.duty_text} {WAKE_UP_S:g} s after B-C-B: unplug, and plug in anew"
+            )
+
+    def _no_restart(self, why: str) -> NoReturn:
+        self._trace("evcc.restart", why=f"impossible: {why}")
+        raise RigError(f"{self._vehicle.name} cannot try again: {why}")
 
     async def idle(self) -> None:
         """Wait until no session is under way or planned."""

@@ -186,6 +186,12 @@ class SimulatedVehicle:
         return duty is not None and meaning(duty).kind is DutyKind.DIGITAL
 
     @property
+    def duty_text(self) -> str:
+        """The station's duty as the vehicle sees it, for people."""
+        duty = self.outlet.cable.vehicle_duty() if self.outlet else None
+        return "no duty" if duty is None else f"{duty:.3g} % duty"
+
+    @property
     def pack_voltage(self) -> float:
         """V of the battery now."""
         s = self.settings

@@ -38,6 +38,7 @@ KINDS: Mapping[str, str] = {
     "evcc.contract": "emaid problem",
     "evcc.failed": "why",
     "evcc.payment": "payment emaid action why",
+    "evcc.restart": "why",
     "pilot.fault": "fault active detail",
     "pilot.lock": "locked",
     "pilot.output": "drive duty",

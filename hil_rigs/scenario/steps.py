@@ -25,7 +25,10 @@ from hil_rigs.scenario.strategy import route, state_of
 from hil_rigs.session_run import run_session
 from hil_rigs.wiring.v2g_link import lead_to
 from ocmf.terms import IdType
+from ports.charge_control import PilotState
 from ports.errors import RigError
+
+_WITH_VEHICLE = (PilotState.B, PilotState.C, PilotState.D)
 
 
 class StepError(RigError):
@@ -86,7 +89,11 @@ class Actor:
             pause_after = None if step.pause_after is None else seconds(step.pause_after)
             again = None if step.renegotiate_after is None else seconds(step.renegotiate_after)
             evcc.plan = Plan(pause_after, seconds(step.pause), again)
-        self._bench.plant.vehicles[name].plug_in(self._bench.plant.connectors[connector])
+        outlet = self._bench.plant.connectors[connector]
+        sees_it = self._bench.controller.by_name[connector].machine.pilot in _WITH_VEHICLE
+        if sees_it and outlet.cable.pp_ohm is None and self._bench.plant.vehicles[name].outlet is None:
+            raise StepError(f"connector {connector} has not yet seen the last plug leave: wait 1 s after unplug")
+        self._bench.plant.vehicles[name].plug_in(outlet)
 
     async def unplug(self, step: said.Unplug) -> None:
         self._bench.plant.vehicles[self._vehicle(step.vehicle)].unplug()
@@ -133,7 +140,11 @@ class Actor:
         secc.renegotiate(step.amperes)
 
     async def restart(self, step: said.Restart) -> None:
-        self._bench.vehicles[self._vehicle(step.vehicle)].try_again()
+        name = self._vehicle(step.vehicle)
+        evcc = self._bench.vehicles.get(name)
+        if evcc is None:
+            raise StepError(f"{name} has no V2G session to begin anew: its protocol is none")
+        await evcc.restart()
 
     async def session(self, step: said.Session) -> None:
         vehicle = self._vehicle(step.vehicle)
