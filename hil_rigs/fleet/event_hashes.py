@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -13,8 +14,13 @@ import msgspec
 from hil_rigs.evidence.event_hash import Event, EventHash
 from ports.trace import TraceEvent
 
-OF_CERTIFICATES = (
-    "opcp."  # these messages hold certificates and signatures of the run, and not always equally many octets
+# What the hash of a run does not have to leave out. Beginning of the kind, fields, whether the event's octets go, too.
+LEFT_OUT = (
+    # the network in memory hands ports out to all stations of a process, in the order in which they ask
+    ("", frozenset({"peer", "port", "vehicle_port"}), False),
+    ("sdp.", frozenset({"vehicle", "source"}), True),
+    # messages that hold certificates and signatures of the run, and not always equally many octets
+    ("opcp.", frozenset({"octets", "sha256"}), True),
 )
 
 
@@ -68,12 +74,17 @@ def combined(hexes: dict[str, str]) -> str:
 
 
 def _plain_event(event: TraceEvent) -> Event:
-    data = msgspec.to_builtins(dict(event.data), enc_hook=_plain) if event.data else {}
-    raw = event.raw.hex()
-    if event.kind.startswith(OF_CERTIFICATES):
-        data = {name: value for name, value in data.items() if name not in ("octets", "sha256")}
-        raw = ""
+    names, without_raw = _left_out(event.kind)
+    kept = {name: value for name, value in event.data.items() if name not in names}
+    data = msgspec.to_builtins(kept, enc_hook=_plain) if kept else {}
+    raw = "" if without_raw else event.raw.hex()
     return Event(round(event.at, 6), event.layer, event.kind, event.source, data, raw)
+
+
+@lru_cache(maxsize=1024)
+def _left_out(kind: str) -> tuple[frozenset[str], bool]:
+    rows = [row for row in LEFT_OUT if kind.startswith(row[0])]
+    return frozenset().union(*(names for _, names, _ in rows)), any(without_raw for *_, without_raw in rows)
 
 
 def _plain(value: Any) -> object:

@@ -75,7 +75,7 @@ def run_fleet(plan: FleetPlan, folder: Path, say: Callable[[list[Hour]], None]) 
     if any(folder.iterdir()):
         raise RigError(f"{folder} is not empty; a fleet begins with new journals: name another folder")
     began = time.monotonic()
-    run_virtual(lambda clock: _prepare(plan, folder, clock), start=plan.start, seed=plan.seed)
+    prepare(plan, folder)
     shards = share_out(plan.stations, plan.processes or len(os.sched_getaffinity(0)))
     results = _run_alone(plan, shards[0], folder, say) if len(shards) == 1 else _run_all(plan, shards, folder, say)
     registers = {name: register for one in results for name, register in one.registers.items()}
@@ -121,6 +121,11 @@ def run_fleet(plan: FleetPlan, folder: Path, say: Callable[[list[Hour]], None]) 
         problem_count=len(problems),
         problems=tuple(problems[:MAX_PROBLEMS]),
     )
+
+
+def prepare(plan: FleetPlan, folder: Path) -> None:
+    """Make what all processes share: the CPO's database; the pools with their PKI, and a contract for each vehicle."""
+    run_virtual(lambda clock: _prepare(plan, folder, clock), start=plan.start, seed=plan.seed)
 
 
 def share_out(stations: int, processes: int) -> list[range]:

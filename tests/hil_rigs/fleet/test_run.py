@@ -5,9 +5,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from hil_rigs.fleet.event_hashes import combined
 from hil_rigs.fleet.plan import Iso15118
-from hil_rigs.fleet.run import listen, run_fleet, share_out
-from hil_rigs.fleet.shard import Hour, ShardResult
+from hil_rigs.fleet.run import listen, prepare, run_fleet, share_out
+from hil_rigs.fleet.shard import Hour, ShardResult, run_shard
 from ports.errors import RigError
 from tests.hil_rigs.fleet.conftest import PLAN, Ran
 
@@ -45,28 +46,32 @@ def test_every_hour_is_told_and_records_wait_in_the_outage(ran: Ran) -> None:
     assert ran.hours[-1][0].signed == ran.result.signed
 
 
-def test_the_same_seed_gives_the_same_events_and_another_seed_others(ran: Ran, tmp_path: Path) -> None:
-    for name in ("same", "other"):
-        (tmp_path / name).mkdir()
-    same = run_fleet(PLAN, tmp_path / "same", lambda _hours: None)
-    assert (same.event_hash, same.events) == (ran.result.event_hash, ran.result.events)
-    other = run_fleet(
-        msgspec.structs.replace(
-            PLAN,
-            seed=18,
-            stations=1,
-            hours=3,
-            session_h=0.5,
-            outages=[],
-            iso15118=Iso15118(stations=1, contracts=False),
-        ),
-        tmp_path / "other",
-        lambda _hours: None,
+def test_the_same_seed_gives_the_same_events_however_stations_are_shared_out(ran: Ran, tmp_path: Path) -> None:
+    prepare(PLAN, tmp_path)
+    shards = [
+        run_shard(PLAN, number, numbers, tmp_path, lambda _hour: None)
+        for number, numbers in enumerate(share_out(PLAN.stations, 2))
+    ]
+    assert [sorted(one.hashes) for one in shards] == [["FLEET-00000", "FLEET-00002"], ["FLEET-00001"]]
+    assert sum(one.events for one in shards) == ran.result.events
+    assert combined(shards[0].hashes | shards[1].hashes) == ran.result.event_hash
+
+
+def test_another_seed_gives_other_events_and_without_contracts_there_are_no_pools(ran: Ran, tmp_path: Path) -> None:
+    plan = msgspec.structs.replace(
+        PLAN,
+        seed=18,
+        stations=1,
+        hours=3,
+        session_h=0.5,
+        outages=[],
+        iso15118=Iso15118(stations=1, contracts=False),
     )
+    other = run_fleet(plan, tmp_path, lambda _hours: None)
     assert other.verdict == "pass"
     assert (other.contracts, other.handed_out, other.by_contract) == (0, 0, 0)
-    assert not (tmp_path / "other" / "pools").exists()
-    assert other.event_hash != same.event_hash
+    assert not (tmp_path / "pools").exists()
+    assert other.event_hash != ran.result.event_hash
 
 
 def test_a_fleet_begins_with_new_journals(tmp_path: Path) -> None:
