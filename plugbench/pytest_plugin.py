@@ -6,7 +6,8 @@ faults, clock. Markers: claims("iso2", "pnc"): the test needs a rig that says it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 RIG = pytest.StashKey["RigFile"]()
 BROKEN = pytest.StashKey[str]()
+FAILURE = pytest.StashKey[str]()
 CLAIMS_FORM = '@pytest.mark.claims("iso2", "pnc")'
 REAL_FORM = '@pytest.mark.needs_real("meter")'
 # what a marker says: how the kinds of its resources begin
@@ -95,6 +97,7 @@ def _rig_held(
 @pytest.fixture
 def rig(request: pytest.FixtureRequest, tmp_path: Path, _rig_held: Callable[[], None]) -> Iterator[RigHandle]:
     """The rig, up for this test. One that does not come up skips this test and all later ones, with its reason."""
+    from hil_rigs.evidence.of_test import finish_test, leave_records
     from hil_rigs.scenario.handle import open_handle
     from hil_rigs.trace_file import TraceFile
     from ports.errors import PeerError, RigError
@@ -102,17 +105,31 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path, _rig_held: Callable[[], 
     config = request.config
     file = config.stash[RIG]
     folder = _folder(config, request.node) or tmp_path
-    handle = None
+    handle, started = None, datetime.now().astimezone()  # says when, in the manifest: no protocol time
+    keep = config.getoption("--evidence")
     with TraceFile(folder / "events.jsonl") as tracer:
         try:
             _rig_held()
             with open_handle(file, folder, seed=config.getoption("--rig-seed"), tracer=tracer) as handle:
                 yield handle
+                if keep:
+                    leave_records(handle, folder)
         except (RigError, PeerError) as error:
             if handle is not None:
                 raise
             config.stash[BROKEN] = str(error)
             pytest.skip(f"the rig is broken: {error}")
+    if keep and handle is not None:
+        sealed = finish_test(folder, handle, request.node.nodeid, request.node.stash.get(FAILURE, ""), started)
+        request.node.user_properties.append(("evidence", f"{sealed.archive}, digest {sealed.digest}"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """What ended a test, for its evidence."""
+    if call.when == "call" and call.excinfo is not None and not call.excinfo.errisinstance(pytest.skip.Exception):
+        item.stash[FAILURE] = call.excinfo.exconly()
+    return (yield)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -17,10 +17,11 @@ from hil_rigs.evidence.records import KEY_FILE, check_records, read_key
 from hil_rigs.evidence.seal import Sealed
 from hil_rigs.evidence.source import FolderSource, Source, lines_of, whole
 from hil_rigs.reality import Where, describe
-from hil_rigs.rig_file import MAX_OCTETS
+from hil_rigs.rig_file import MAX_OCTETS, RigFile
 from hil_rigs.run import RunResult
 from hil_rigs.run_folder import write_report
 from hil_rigs.scenario.format import Defect
+from hil_rigs.scenario.judge import Judged
 from hil_rigs.scenario.scenario_file import ScenarioFile, load_scenarios
 from hil_rigs.scenario.scenario_run import ScenarioResult
 from hil_rigs.yaml_nodes import MappingNode, ScalarNode, YamlError, compose
@@ -35,19 +36,46 @@ def finish_scenario(folder: Path, file: ScenarioFile, result: ScenarioResult, st
     started: civil time of the machine at the beginning. Raises RigError.
     """
     (folder / SCENARIO).write_bytes(file.path.read_bytes())
-    (folder / RIG).write_bytes(file.scenario.rig.read_bytes())
+    problems = (f"{result.where}: {result.problem}",) if result.problem else ()
+    return finish_judged(
+        folder,
+        file.rig,
+        str(result.verdict),
+        result.judged,
+        problems,
+        started,
+        scenario=file.name,
+        defect=result.defect,
+        title=file.scenario.title,
+    )
+
+
+def finish_judged(
+    folder: Path,
+    rig: RigFile,
+    verdict: str,
+    judged: Sequence[Judged],
+    problems: tuple[str, ...],
+    started: datetime,
+    *,
+    scenario: str,
+    defect: str = "",
+    title: str = "",
+) -> Sealed:
+    """As `finish_scenario`, of anything that was judged. scenario: its name. Raises RigError."""
+    (folder / RIG).write_bytes(rig.path.read_bytes())
     signer, is_hsm, records = _from_events(folder)
-    resources = describe(file.rig.rig)
+    resources = describe(rig.rig)
     run = RunResult(
-        rig=file.rig.rig.rig,
-        verdict=str(result.verdict),
+        rig=rig.rig.rig,
+        verdict=verdict,
         clock=resources[0].where,
-        seed=file.rig.rig.seed,
+        seed=rig.rig.seed,
         signer=signer,
         is_hsm=is_hsm,
         resources=resources,
         sessions=(),
-        problems=(f"{result.where}: {result.problem}",) if result.problem else (),
+        problems=problems,
     )
     write_report(folder, run)
     _note_findings(folder, records)
@@ -65,18 +93,9 @@ def finish_scenario(folder: Path, file: ScenarioFile, result: ScenarioResult, st
             at=one.at,
             real=real,
         )
-        for one in result.judged
+        for one in judged
     ]
-    return complete(
-        folder,
-        run,
-        records,
-        started,
-        assertions=assertions,
-        scenario=file.name,
-        defect=result.defect,
-        title=file.scenario.title,
-    )
+    return complete(folder, run, records, started, assertions=assertions, scenario=scenario, defect=defect, title=title)
 
 
 def scenario_of(source: Source, manifest: Manifest, place: Path) -> tuple[ScenarioFile, Defect | None]:
@@ -84,6 +103,8 @@ def scenario_of(source: Source, manifest: Manifest, place: Path) -> tuple[Scenar
 
     Raises RigError, ScenarioError: it cannot be read here.
     """
+    if SCENARIO not in source.names:
+        raise RigError(f"this is evidence of a test in Python: run {manifest.scenario} again with pytest --rig")
     octets = whole(source, SCENARIO, MAX_OCTETS)
     rig = _rig_named(octets)
     folder = place.joinpath(*(str(number) for number in range(len(rig.parts))))  # deep enough for every ".." in it

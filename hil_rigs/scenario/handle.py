@@ -18,9 +18,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
+
+from msgspec import structs
 
 from hil_rigs.bench import Bench, BootClock
 from hil_rigs.fault_catalogue import catalogue
@@ -58,9 +61,12 @@ class UnmetError(AssertionError):
 class RigHandle:
     """See the module. Every method that fails raises UnmetError (an assertion), RigError or LocalError."""
 
-    def __init__(self, runner: Runner, stage: Stage, clock: BootClock) -> None:
+    def __init__(self, runner: Runner, stage: Stage, clock: BootClock, file: RigFile) -> None:
+        """file: the rig. judged: every assertion so far."""
         self.stage = stage
         self.clock = clock
+        self.file = file
+        self.judged: list[Judged] = []
         self._runner = runner
         self._remains: Remains | None = None
 
@@ -185,7 +191,9 @@ class RigHandle:
         _local(lambda: self._read(assertion))
         remains = self._remains or self._so_far()
         caller = inspect.stack()[2]
-        judged = Judge(remains, self.stage.start).one(assertion, assertion.kind, f"{caller.filename}:{caller.lineno}")
+        place = f"{caller.filename}:{caller.lineno}"
+        judged = Judge(remains, self.stage.start).one(assertion, f"then[{len(self.judged)}]", place)
+        self.judged.append(judged)
         if judged.verdict not in (Verdict.PASS, Verdict.NOT_RUN):
             raise UnmetError(judged)
         return judged
@@ -211,20 +219,21 @@ def open_handle(
 ) -> Iterator[RigHandle]:
     """A rig that is up, for as long as the context lasts. folder: for what it leaves. Raises RigError, PeerError."""
     file = rig if isinstance(rig, RigFile) else load_rig(rig)
+    if seed is not None:
+        file = replace(file, rig=structs.replace(file.rig, seed=seed))
     settings = file.rig.clock
     zone = ZoneInfo(settings.zone) if settings.zone else None
     runner: VirtualRunner | ThreadRunner
     if isinstance(settings, VirtualClockSettings):
         runner = VirtualRunner()
-        wanted = file.rig.seed if seed is None else seed
-        clock: BootClock = VirtualClock(runner.loop, settings.start, wanted, zone, settings.drift_ppm)
+        clock: BootClock = VirtualClock(runner.loop, settings.start, file.rig.seed, zone, settings.drift_ppm)
     else:
         runner, clock = ThreadRunner(), RealClock(zone)
     stack = AsyncExitStack()
     try:
         stage = runner.run(stack.enter_async_context(open_stage(file, clock, folder, tracer, lambda _text: None)))
         try:
-            yield RigHandle(runner, stage, clock)
+            yield RigHandle(runner, stage, clock, file)
         finally:
             runner.run(stack.aclose())
     finally:
