@@ -1,5 +1,7 @@
 """pytest fixtures over a rig: `pytest --rig rigs/ci.yaml`. Without --rig the plugin does nothing and loads nothing.
 
+With xdist each worker gets a network namespace of its own where the rig needs that and root allows it: --netns.
+
 Fixtures: rig (a `hil_rigs.scenario.handle.RigHandle`, one for each test), station, vehicle, meter, token, backends,
 faults, clock. Markers: claims("iso2", "pnc"): the test needs a rig that says it can; needs_real("meter"): a real one.
 """
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 RIG = pytest.StashKey["RigFile"]()
 BROKEN = pytest.StashKey[str]()
 FAILURE = pytest.StashKey[str]()
+NETWORK = pytest.StashKey[str]()
 CLAIMS_FORM = '@pytest.mark.claims("iso2", "pnc")'
 REAL_FORM = '@pytest.mark.needs_real("meter")'
 # what a marker says: how the kinds of its resources begin
@@ -34,11 +37,18 @@ KINDS = {
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """--rig, --seed, --evidence."""
+    """--rig, --rig-seed, --evidence, --netns."""
     group = parser.getgroup("plugbench")
     group.addoption("--rig", metavar="FILE", help="rig file for the fixtures of plugbench")
     group.addoption("--rig-seed", metavar="N", type=int, help="seed of the rig's virtual time, instead of the file's")
     group.addoption("--evidence", metavar="DIR", help="keep what each test's rig leaves, in a folder for each test")
+    group.addoption(
+        "--netns",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="a network namespace for each worker of xdist (root only); auto: where the rig names interfaces that this "
+        "machine has not: each worker then has its own, as a veth pair",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -54,44 +64,113 @@ def pytest_configure(config: pytest.Config) -> None:
             config.stash[RIG] = load_rig(Path(path))
         except RigError as error:
             raise pytest.UsageError(str(error)) from None
+    if _wants_network(config):
+        _settle_network(config)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """What the rig is made of, in the JUnit file."""
+    # the plugin behind record_testsuite_property, which says nothing in workers of xdist
+    junit = next(
+        (one for one in session.config.pluginmanager.get_plugins() if hasattr(one, "add_global_property")), None
+    )
+    if junit is None or RIG not in session.config.stash:
+        return
+    from hil_rigs.evidence.versions import versions
+    from hil_rigs.reality import describe
+
+    file, made_with = session.config.stash[RIG], versions()
+    seed = session.config.getoption("--rig-seed")
+    facts = {
+        "rig": file.path,
+        "rig name": file.rig.rig,
+        "rig seed": file.rig.seed if seed is None else seed,
+        "rig claims": " ".join(file.rig.claims),
+        "plugbench": " ".join(filter(None, (made_with.plugbench, made_with.commit))),
+    }
+    facts |= {f"resource {line.name}": f"{line.kind}: {line.where}, {line.why}" for line in describe(file.rig)}
+    for name, value in facts.items():
+        junit.add_global_property(name, value)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A marker that is used wrongly is an error of usage, before anything runs."""
+    if hasattr(config, "workerinput"):  # of xdist: said by each test, when its turn comes
+        return
+    for item in items:
+        _check_markers(item)
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """What came of --netns."""
+    return config.stash.get(NETWORK, None)
+
+
+def _wants_network(config: pytest.Config) -> bool:
+    """Whether this is a run with workers, or one of them, and they are to be apart."""
+    workers = hasattr(config, "workerinput") or getattr(config.option, "tx", None)
+    wish, file = config.getoption("--netns"), config.stash.get(RIG, None)
+    if not workers or wish == "never":
+        return False
+    if wish == "always" or file is None:
+        return bool(wish == "always")
+    from hil_rigs.worker_network import wants_own
+
+    return wants_own(file.rig)
+
+
+def _settle_network(config: pytest.Config) -> None:
+    """A worker leaves for a namespace of its own; the one that starts them says whether they will, or why not."""
+    from hil_rigs.worker_network import leave_for_own, why_not
+    from ports.errors import RigError
+
+    file = config.stash.get(RIG, None)
+    if not hasattr(config, "workerinput"):
+        why = why_not()
+        config.stash[NETWORK] = (
+            f"plugbench: workers share one network: {why}" if why else "plugbench: a network namespace for each worker"
+        )
+    elif not why_not():
+        try:
+            leave_for_own(None if file is None else file.rig)
+        except RigError as error:
+            config.stash[BROKEN] = str(error)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what this rig cannot, and everything once the rig is broken."""
+    _check_markers(item)
     for marker in item.iter_markers("claims"):
-        _skip_unless_claimed(item, marker)
+        _skip_unless_claimed(item, marker.args)
     for marker in item.iter_markers("needs_real"):
-        _skip_unless_real(item, marker)
+        _skip_unless_real(item, marker.args)
     if "rig" in getattr(item, "fixturenames", ()) and BROKEN in item.config.stash:
         pytest.skip(f"the rig is broken: {item.config.stash[BROKEN]}")
 
 
 @pytest.fixture(scope="session")
-def _rig_held(
-    request: pytest.FixtureRequest, record_testsuite_property: Callable[[str, object], None]
-) -> Iterator[Callable[[], None]]:
+def _rig_held(request: pytest.FixtureRequest) -> Iterator[Callable[[], None]]:
     """The rig is ours for the whole session; the yielded function checks that it still is."""
     if RIG not in request.config.stash:
         pytest.skip("no rig: pytest --rig FILE")
     from hil_rigs.locks.labgrid_place import LabgridPlace
     from hil_rigs.locks.rig_lock import rig_held
     from hil_rigs.real_clock import RealClock
-    from hil_rigs.reality import describe
     from ports.errors import RigError
 
-    file = request.config.stash[RIG]
-    rig = file.rig
-    for name, value in (("rig", file.path), ("rig name", rig.rig), ("rig seed", rig.seed)):
-        record_testsuite_property(name, value)
-    for line in describe(rig):
-        record_testsuite_property(f"resource {line.name}", f"{line.kind}: {line.where}, {line.why}")
+    rig = request.config.stash[RIG].rig
     place = None if rig.place is None else LabgridPlace(rig.place.name, rig.place.coordinator)
+    is_ours = False
     try:
         with rig_held(rig, RealClock()):
+            is_ours = True
             yield (lambda: None) if place is None else place.check
     except RigError as error:
-        request.config.stash[BROKEN] = str(error)
-        pytest.skip(f"the rig is broken: {error}")
+        if is_ours and BROKEN not in request.config.stash:
+            raise  # lost when the last test was over
+        if not is_ours:
+            request.config.stash[BROKEN] = str(error)
+            pytest.skip(f"the rig is broken: {error}")
 
 
 @pytest.fixture
@@ -180,24 +259,23 @@ def _only(known: dict[str, Any], what: str) -> Any:
     return next(iter(known.values()))
 
 
-def _words(item: pytest.Item, marker: pytest.Mark, form: str) -> tuple[str, ...]:
-    if not marker.args or marker.kwargs or not all(isinstance(word, str) for word in marker.args):
-        raise pytest.UsageError(f"{item.nodeid}: write the marker as {form}")
-    return marker.args
+def _check_markers(item: pytest.Item) -> None:
+    for name, form in (("claims", CLAIMS_FORM), ("needs_real", REAL_FORM)):
+        for marker in item.iter_markers(name):
+            if not marker.args or marker.kwargs or not all(isinstance(word, str) for word in marker.args):
+                raise pytest.UsageError(f"{item.nodeid}: write the marker as {form}")
+            if name == "needs_real" and (unknown := [word for word in marker.args if word not in KINDS]):
+                raise pytest.UsageError(f"{item.nodeid}: {', '.join(unknown)} is none of {', '.join(KINDS)}: {form}")
 
 
-def _skip_unless_claimed(item: pytest.Item, marker: pytest.Mark) -> None:
-    wanted = _words(item, marker, CLAIMS_FORM)
+def _skip_unless_claimed(item: pytest.Item, wanted: tuple[str, ...]) -> None:
     file = item.config.stash.get(RIG, None)
     claimed = [] if file is None else file.rig.claims
     if missing := [word for word in wanted if word not in claimed]:
         pytest.skip(f"the rig does not claim {', '.join(missing)}")
 
 
-def _skip_unless_real(item: pytest.Item, marker: pytest.Mark) -> None:
-    wanted = _words(item, marker, REAL_FORM)
-    if unknown := [word for word in wanted if word not in KINDS]:
-        raise pytest.UsageError(f"{item.nodeid}: {', '.join(unknown)} is none of {', '.join(KINDS)}: {REAL_FORM}")
+def _skip_unless_real(item: pytest.Item, wanted: tuple[str, ...]) -> None:
     file = item.config.stash.get(RIG, None)
     if missing := [word for word in wanted if file is None or not _is_real(file, word)]:
         pytest.skip(f"the rig has no real {', '.join(missing)}")

@@ -8,7 +8,9 @@ from contextlib import ExitStack, contextmanager
 
 from hil_rigs.locks.file_lock import held
 from hil_rigs.locks.labgrid_place import LabgridPlace
+from hil_rigs.resources import VehicleResource
 from hil_rigs.rig import Rig
+from hil_rigs.wiring.network_namespace import OWN
 from ports.clock import Clock
 
 # what names the thing behind a real resource; the first that a resource has
@@ -23,7 +25,18 @@ def things(rig: Rig) -> list[str]:
             continue
         value = next((str(getattr(resource, key)) for key in _NAMES if getattr(resource, key, None)), name)
         found.append(os.path.realpath(value) if value.startswith("/") else value)
-    return found
+    return [*found, *_interfaces(rig)]
+
+
+def _interfaces(rig: Rig) -> Iterator[str]:
+    """Network interfaces of cables. Their names count in their namespace only."""
+    here = str(OWN.readlink())
+    for connector in rig.gateway.connectors:
+        if connector.secc is not None and connector.secc.interface is not None:
+            yield f"interface {connector.secc.interface} in {here}"
+    for vehicle in rig.resources.values():
+        if isinstance(vehicle, VehicleResource) and vehicle.interface is not None:
+            yield f"interface {vehicle.interface} in {vehicle.netns or here}"
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 import pytest
 
 import hil_rigs.scenario.handle  # noqa: F401 - a library in C cannot be imported twice, as each inner pytest would
+from hil_rigs.locks.file_lock import held
+from hil_rigs.real_clock import RealClock
 
 RIG = """\
 rig: ci
@@ -43,6 +45,8 @@ def test_session(rig, station, vehicle, meter, token, backends, faults, clock):
     assert vehicle.phase == "charging"
     assert station.status()[0].transaction_id
     assert backends.embedded
+    assert rig.run(meter.read_energy()).value > 0
+    assert rig.run(token.identity()).public_key
     rig.unplug()
     rig.finish()
     rig.check("store.pairs")
@@ -84,6 +88,9 @@ def test_fixtures_drive_a_rig_and_markers_select(pytester: pytest.Pytester) -> N
     properties = {one.get("name"): one.get("value") for one in junit.iter("property")}
     assert properties["rig name"] == "ci"
     assert properties["resource m1"] == "meter: virtual, simulated on bus, unit 1"
+    assert (properties["rig seed"], properties["rig claims"]) == ("17", "ac")
+    assert properties["plugbench"]
+    assert next(junit.iter("testsuite"))[0].tag == "properties"
     kept = pytester.path / "kept" / "test_them.py--test_session"
     assert (kept / "events.jsonl").stat().st_size > 1000
     assert (kept / "journal.db").exists()
@@ -105,14 +112,94 @@ def test_a_broken_rig_skips_the_rest_with_its_reason(pytester: pytest.Pytester) 
     assert "/dev/nowhere" in output
 
 
+def test_a_rig_that_breaks_between_two_tests_skips_the_rest(pytester: pytest.Pytester) -> None:
+    tests = """\
+import os
+def test_good(rig): os.truncate("key.pem", 0)
+def test_one(rig): raise AssertionError
+def test_two(vehicle): raise AssertionError
+def test_without_it(): pass
+"""
+    output, _ = run(
+        pytester,
+        "--rig",
+        "rig.yaml",
+        tests=tests,
+        rig=RIG.replace("{kind: file_key}", "{kind: file_key, file: key.pem}"),
+    )
+    assert "2 passed, 2 skipped" in output
+    assert output.count("the rig is broken: ") == 2
+    assert "key.pem" in output
+
+
+LABGRID = """#!/bin/sh
+state=STATE
+case "$5" in
+  show) printf "Place '%s':\\n  acquired: %s\\n" "$4" "$(cat $state 2>/dev/null)";;
+  acquire) printf "lab1/alice" > $state;;
+  release) [ "$(cat $state)" = lab1/alice ] || { echo "place is not acquired by you" >&2; exit 1; }; : > $state;;
+esac
+"""
+
+
+def test_a_lost_lock_is_an_error_of_the_rig(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labgrid tells nobody that he was kicked: it is looked up before each test."""
+    state, client = pytester.path / "state", pytester.path / "labgrid-client"
+    client.write_text(LABGRID.replace("STATE", str(state)))
+    client.chmod(0o755)
+    for name, value in {"PLUGBENCH_LABGRID": client, "LG_USERNAME": "alice", "LG_HOSTNAME": "lab1"}.items():
+        monkeypatch.setenv(name, str(value))
+    tests = f"""\
+from pathlib import Path
+STATE = Path({str(state)!r})
+def test_ours(rig): assert STATE.read_text() == "lab1/alice"
+def test_kicked(): STATE.write_text("lab2/bob")
+def test_lost(rig): raise AssertionError
+def test_lost_too(rig): raise AssertionError
+"""
+    rig = RIG + "place: {name: bench-3, coordinator: 'lab:20408'}\n"
+    output, _ = run(pytester, "--rig", "rig.yaml", tests=tests, rig=rig)
+    assert "failed" not in output
+    assert "2 passed, 2 skipped" in output
+    assert "the rig is broken: labgrid place bench-3 is held by lab2/bob, not by lab1/alice" in output
+    state.unlink()
+    output, _ = run(pytester, "--rig", "rig.yaml", "-k", "ours or kicked", tests=tests, rig=rig)
+    assert "2 passed" in output
+    assert "1 error" in output
+    assert "RigError: labgrid place bench-3 at" in output
+
+
+def test_a_rig_that_somebody_else_holds_is_named(pytester: pytest.Pytester) -> None:
+    port = pytester.path / "ttyX"
+    port.touch()
+    rig = RIG.replace("{mode: virtual, start: 2026-11-20T08:00:00+01:00}", "{mode: real}")
+    rig = rig.replace("port: virtual, baud: 9600", f"port: {port}, real: true, baud: 9600")
+    with held([str(port)], "bench-of-bob", RealClock()):
+        output, _ = run(pytester, "--rig", "rig.yaml", tests="def test_one(rig): raise AssertionError\n", rig=rig)
+    assert "1 skipped" in output
+    assert f"the rig is broken: {port} is held by" in output
+    assert "rig bench-of-bob" in output
+
+
 @pytest.mark.parametrize(
     ("marker", "form"),
-    [("claims()", 'claims("iso2", "pnc")'), ('needs_real("mettre")', 'needs_real("meter")')],
+    [
+        ("claims()", 'claims("iso2", "pnc")'),
+        ("claims(17)", 'claims("iso2", "pnc")'),
+        ("claims(name='pnc')", 'claims("iso2", "pnc")'),
+        ("needs_real()", 'needs_real("meter")'),
+        ('needs_real("mettre")', 'needs_real("meter")'),
+    ],
 )
-def test_a_marker_that_is_used_wrongly_shows_the_form(pytester: pytest.Pytester, marker: str, form: str) -> None:
-    tests = f"import pytest\n@pytest.mark.{marker}\ndef test_one(rig): pass\n"
-    output, _ = run(pytester, "--rig", "rig.yaml", tests=tests)
-    assert form in output
+def test_a_marker_that_is_used_wrongly_is_an_error_of_usage(pytester: pytest.Pytester, marker: str, form: str) -> None:
+    (pytester.path / "test_them.py").write_text(
+        f"import pytest\n@pytest.mark.{marker}\ndef test_one(): pass\ndef test_two(): pass\n"
+    )
+    result = pytester.runpytest_inprocess("-p", "no:asyncio", "-p", "no:cacheprovider")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "test_them.py::test_one: " in str(result.stderr)
+    assert form in str(result.stderr)
+    assert "passed" not in str(result.stdout)
 
 
 def test_a_rig_file_that_is_wrong_is_a_usage_error_with_its_line(pytester: pytest.Pytester) -> None:

@@ -33,3 +33,13 @@ def test_a_real_port_is_locked_under_the_name_that_all_links_lead_to(tmp_path: P
 def test_a_virtual_rig_locks_nothing(tmp_path: Path) -> None:
     text = RIG.replace("PORT", "virtual").replace(", real: true", "")
     assert things(rig_of_text(tmp_path / "rig.yaml", text).rig) == []
+
+
+def test_a_cable_is_locked_by_its_interfaces_and_their_namespaces(tmp_path: Path) -> None:
+    text = RIG.replace("PORT", "virtual").replace(", real: true", "")
+    text = text.replace(
+        "board: {kind: charger}", "board: {kind: charger}\n  ev: {kind: vehicle, interface: ev0, netns: far}"
+    )
+    text = text.replace("max_current_a: 32}", "max_current_a: 32, secc: {interface: st0}}")
+    here = Path("/proc/self/ns/net").readlink()
+    assert things(rig_of_text(tmp_path / "rig.yaml", text).rig) == [f"interface st0 in {here}", "interface ev0 in far"]
