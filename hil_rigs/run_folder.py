@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, get_args
 
+from hil_rigs.evidence.assertions import Assertion
 from hil_rigs.run import RunResult
 from ocmf.keys import PublicKey
 from ocmf.safe_xml import write_safe_xml
@@ -51,8 +52,8 @@ def write_records(folder: Path, records: Sequence[SignedRecord], key: PublicKey)
     return files
 
 
-def write_report(folder: Path, result: RunResult) -> None:
-    """report.json for machines, report.md for people."""
+def write_report(folder: Path, result: RunResult, assertions: Sequence[Assertion] = ()) -> None:
+    """report.json for machines, report.md for people. assertions: of a scenario, which has no sessions of its own."""
     content = asdict(result)
     (folder / "report.json").write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
     lines = [
@@ -63,15 +64,20 @@ def write_report(folder: Path, result: RunResult) -> None:
         "| resource | kind | where | why |",
         "|---|---|---|---|",
         *(f"| {line.name} | {line.kind} | {line.where} | {line.why} |" for line in result.resources),
-        "",
-        "| transaction | verdict | kWh | pages | plant Wh | difference Wh |",
-        "|---|---|---|---|---|---|",
-        *(
+    ]
+    if result.sessions:
+        lines += ["", "| transaction | verdict | kWh | pages | plant Wh | difference Wh |", "|---|---|---|---|---|---|"]
+        lines += [
             f"| {one.transaction_id} | {one.verdict} | {one.kwh} | {' '.join(one.pages)} | {one.plant_wh} "
             f"| {one.difference_wh} |"
             for one in result.sessions
-        ),
-    ]
+        ]
+    if assertions:
+        lines += ["", "| verdict | expected | observed | where |", "|---|---|---|---|"]
+        lines += [
+            f"| {one.verdict} | {_cell(one.expected)} | {_cell(one.observed)} | {_cell(one.place)} |"
+            for one in assertions
+        ]
     if result.bills:
         lines += ["", "| bill of | by | kWh | total | signed values |", "|---|---|---|---|---|"]
         lines += [
@@ -87,6 +93,10 @@ def write_report(folder: Path, result: RunResult) -> None:
 
 def context_of(record: SignedRecord) -> Context:
     return next((context for context in get_args(Context) if context and context == record.context), "")
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _safe(name: str) -> str:

@@ -77,8 +77,6 @@ def finish_judged(
         sessions=(),
         problems=problems,
     )
-    write_report(folder, run)
-    _note_findings(folder, records)
     real = tuple(line.name for line in resources[1:] if line.where != Where.VIRTUAL)
     assertions = [
         Assertion(
@@ -95,6 +93,8 @@ def finish_judged(
         )
         for one in judged
     ]
+    write_report(folder, run, assertions)
+    _note_findings(folder, records)
     return complete(folder, run, records, started, assertions=assertions, scenario=scenario, defect=defect, title=title)
 
 

@@ -58,6 +58,10 @@ def test_a_scenario_is_evidence(tmp_path: Path, before: str, after: str, verdict
     assert checked.records == 2
     report = (archive.parent / "report.html").read_text(encoding="utf-8")
     assert "the contactor closes" in report
+    written = (archive.parent / "report.md").read_text(encoding="utf-8")
+    assert "| transaction |" not in written
+    assert "| the contactor closes: wire.power contactor closed=" in written
+    assert "| pass | store.pagination_gapless | pages and hash chain of every meter have no gap |" in written
     assert "IEC 61851-1 A.6 seq 4" in report
 
 
