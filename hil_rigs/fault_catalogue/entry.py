@@ -85,6 +85,9 @@ def checked(name: str, parameters: Sequence[Parameter], given: Mapping[str, Valu
 
 
 def number(values: Mapping[str, Value], name: str, default: float = 0.0) -> float:
-    """A parameter that is a number."""
+    """A parameter that is a number, or text that is one (what `${...}` was replaced with). Raises LocalError."""
     value = values.get(name, default)
-    return float(value) if isinstance(value, int | float) else default
+    try:
+        return default if value is None else float(value)
+    except ValueError:
+        raise LocalError(f"{name} is {value!r}, not a number") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hil_rigs.fault_catalogue.catalogue import CATALOGUE, LAYERS, find
-from hil_rigs.fault_catalogue.entry import Entry
+from hil_rigs.fault_catalogue.entry import Entry, number
 from ports.errors import LocalError
 
 
@@ -37,3 +37,10 @@ def test_a_name_that_is_nearly_right_gets_a_hint() -> None:
         find("line.corupt")
     with pytest.raises(LocalError, match="plugbench faults"):
         find("zzz")
+
+
+def test_a_number_in_quotes_is_that_number_and_a_duration_is_none() -> None:
+    assert number({"seconds": "4.6"}, "seconds") == 4.6
+    assert number({"seconds": None}, "seconds", 2.0) == number({}, "seconds", 2.0) == 2.0
+    with pytest.raises(LocalError, match="seconds is '4 s', not a number"):
+        number({"seconds": "4 s"}, "seconds")
