@@ -124,7 +124,7 @@ class Judge:
         for condition in pattern.conditions if named else ():
             values = [value for one in named for value in islice(values_of(one.fields, condition.field), 1)]
             if not values and (known is None or condition.field.split(".")[-1] not in known.names):
-                have = sorted({name for one in named for name in one.fields})
+                have = sorted({name for one in named for name in one.fields} - {"direction"})
                 return f"no {pattern.name} of this run has {condition.field}; they have {', '.join(have)}"
             if values and condition.operator in ORDERING and all(number_of(value) is None for value in values):
                 return f"{condition.field} is never a number; the last is {values[-1]!r}"

@@ -92,7 +92,7 @@ def _fields(channel: str, name: str) -> Fields:
         return _read(RECORD)
     if channel == "fault":
         parameters = {parameter.name for entry in CATALOGUE.values() for parameter in entry.parameters}
-        return Fields(frozenset({"fault", "times", "direction", *parameters}))
+        return Fields(frozenset({"fault", "times", *parameters}))
     if channel in ("ocpp", "csms"):
         return _ocpp_fields(name)
     return _session_events()[name]
@@ -145,7 +145,7 @@ def _of_kinds(channel: str) -> Mapping[str, list[str]]:
 
 
 def _read(words: str) -> Fields:
-    names, lists = {"direction"}, {}
+    names, lists = set[str](), dict[str, str]()
     for word in words.split():
         name, bracket, size = word.removesuffix("]").partition("[")
         names.add(name)
@@ -196,8 +196,8 @@ def _session_events() -> Mapping[str, Fields]:
     for kind in _subclasses(events.Event):
         shown = [one for one in dataclasses.fields(kind) if one.repr]
         lists = {one.name: "" for one in shown if str(one.type).startswith("tuple")}
-        found[kind.__name__] = Fields(frozenset({*(one.name for one in shown), "peer", "role", "direction"}), lists)
-    found["ignored"] = Fields(frozenset({"why", "peer", "role", "direction"}))
+        found[kind.__name__] = Fields(frozenset({*(one.name for one in shown), "peer", "role"}), lists)
+    found["ignored"] = Fields(frozenset({"why", "peer", "role"}))
     return {name: fields for name, fields in found.items() if name not in ("Send", "Received", "Ignored")}
 
 

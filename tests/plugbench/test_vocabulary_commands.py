@@ -18,7 +18,7 @@ def output(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 def test_channels_names_and_fields(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split()[0] for line in output(capsys, "channels").splitlines()] == list(CHANNELS)
-    assert "flow: closed direction milliamperes[3] millivolts[3] watts\n" in output(capsys, "channels", "wire.power")
+    assert "flow: closed milliamperes[3] millivolts[3] watts\n" in output(capsys, "channels", "wire.power")
     messages = output(capsys, "channels", "wire.v2g")
     assert "fields: plugbench channels wire.v2g SessionStopRes\n" in messages
     assert "AC_EVSEStatus" in output(capsys, "channels", "wire.v2g", "ChargingStatusRes")

@@ -57,7 +57,7 @@ def test_what_can_be_seen(text: str) -> None:
         ("wire.v2g SessionStopRes ResponsCode=OK", "did you mean ResponseCode?"),
         ("wire.v2g SessionStopRes Body.ResponsCode=OK", "did you mean ResponseCode?"),
         ("ocpp TransactionEvent seqno=1", "did you mean seqNo?"),
-        ("session state x=1", "there are direction, phase, state, transaction, why"),
+        ("session state x=1", "there are phase, state, transaction, why"),
         ("wire.power flow milliamperes>16000", "has a list of 3 in milliamperes: write milliamperes.0 for its first"),
         ("session authorised flags=x", "has a list in flags"),
         ("wire.power flow milliamperes[0]>16000", "write milliamperes.0 instead of milliamperes[0]"),
@@ -83,6 +83,5 @@ def test_every_channel_has_names_and_every_name_has_fields(channel: str) -> None
     for name in names:
         fields = fields_of(channel, name)
         assert fields is not None
-        assert "direction" in fields.names or channel == "store"
     assert fields_of(channel, "*") is not None
     assert fields_of(channel, "never heard of") is None
