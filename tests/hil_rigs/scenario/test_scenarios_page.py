@@ -35,11 +35,12 @@ def test_every_channel_and_every_check_with_its_parameters_is_there() -> None:
 
 
 def test_patterns_of_the_page_can_be_seen_and_calls_can_be_made() -> None:
-    patterns = re.findall(r'(?:at|expect|never|seen): "([^"$]+)"', PAGE.replace('wire.modbus failur"', ""))
+    lines = "\n".join(line for line in PAGE.splitlines() if not line.startswith("plugbench: "))  # that one is refused
+    patterns = re.findall(r'(?:at|expect|never|seen): "([^"$]+)"', lines)
     assert len(patterns) > 5
     for text in (*patterns, *re.findall(r"`(wire\.v2g [A-Z][^`]+)`", PAGE)):
         read_moment(text)
-    calls = [*re.findall(r"rig\.(\w+)\(", PAGE), *re.findall(r"^\| `(\w+)\(.*rig\.", PAGE, re.MULTILINE)]
+    calls = re.findall(r"rig\.(\w+)\(", PAGE)
     table = PAGE.partition("| `rig.` | |")[2].partition("\n\n")[0]
     calls += [
         name for cell in re.findall(r"^\| (.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)\(", cell)
