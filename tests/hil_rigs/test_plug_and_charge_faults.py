@@ -271,6 +271,15 @@ def csms_does(kind: CsmsFaultKind, seconds: float = 0.0, action: str = "Transact
     return case
 
 
+async def keeps_silent(world: World) -> Seen:
+    """A vehicle without contract asks for one, and the CSMS says nothing."""
+    fault = CsmsFault(CsmsFaultKind.LOST_CALL)
+    world.csms.rules.append(FaultRule(fault, action="Get15118EVCertificate", times=1))
+    seen = await world.charge("new")
+    world.forget_contract("new", "DEPLBC00000002")
+    return seen
+
+
 def away(hours: float) -> Case:
     """The CSMS is gone from the middle of a session on."""
 
@@ -305,6 +314,11 @@ CSMS_CASES: Mapping[str, Case] = {
     "revoked": shows("gone"),
     "another operator's customer": shows("other"),
     "oversize": pools_do(HttpFault(INSTALLATION, change=_oversize)),
+    "pools answer 503": pools_do(HttpFault(INSTALLATION, status=503)),
+    "pools take 3.9 s": pools_do(HttpFault(INSTALLATION, seconds=3.9)),
+    "pools take 4.1 s": pools_do(HttpFault(INSTALLATION, seconds=4.1)),
+    "404 with a text": pools_do(HttpFault(INSTALLATION, status=404, body=NOT_FOUND)),
+    "no word of the CSMS": keeps_silent,
     "wrong key": breaks(CONTRACT_FAULTS["another key"]),
     "duplicate": csms_does(CsmsFaultKind.DUPLICATE),
     "lost acknowledgement": csms_does(CsmsFaultKind.LOST_ACK),
@@ -325,6 +339,10 @@ def behind_csms(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
         ("revoked", "AuthorizationReq FAILED_CertificateRevoked"),
         ("another operator's customer", "AuthorizationReq FAILED"),
         ("oversize", "CertificateInstallationReq FAILED_NoCertificateAvailable"),
+        ("pools answer 503", "CertificateInstallationReq FAILED_NoCertificateAvailable"),
+        ("pools take 4.1 s", "CertificateInstallationReq FAILED_NoCertificateAvailable"),
+        ("404 with a text", "CertificateInstallationReq FAILED_NoCertificateAvailable"),
+        ("no word of the CSMS", "CertificateInstallationReq FAILED"),
         ("wrong key", "AuthorizationReq FAILED_SignatureError"),
     ],
 )
@@ -335,6 +353,16 @@ def test_what_the_csms_refuses_never_charges(behind_csms: dict[str, Outcome], ca
     assert True not in broken.data("power.contactor", "closed")
     assert good.charged
     assert good.result.problem == ""
+
+
+def test_the_csms_gives_the_pools_four_seconds_and_the_station_the_csms_4_45(behind_csms: dict[str, Outcome]) -> None:
+    slow, _ = both(behind_csms, "pools take 3.9 s")
+    assert slow.refused == []
+    assert slow.data("evcc.contract", "emaid") == ["DEPLBC00000002"]
+    late, _ = both(behind_csms, "pools take 4.1 s")
+    assert late.data("secc.certificate", "latency_s") == [4.0]
+    silent, _ = both(behind_csms, "no word of the CSMS")
+    assert silent.data("secc.certificate", "latency_s") == [4.45]
 
 
 def test_the_csms_is_asked_about_contracts_that_are_proven_only(behind_csms: dict[str, Outcome]) -> None:
