@@ -92,6 +92,7 @@ def test_two_workers_have_the_same_port_and_group_at_once(pytester: pytest.Pytes
 
 
 @needs_root
+@pytest.mark.soak
 def test_without_namespaces_they_get_in_each_others_way(pytester: pytest.Pytester) -> None:
     """What the test before could not tell otherwise."""
     output = run(pytester, TESTS.replace("+ 30", "+ 3"))
@@ -100,21 +101,29 @@ def test_without_namespaces_they_get_in_each_others_way(pytester: pytest.Pyteste
 
 
 @needs_root
+@pytest.mark.soak
 def test_two_workers_charge_over_cables_of_the_same_name(pytester: pytest.Pytester) -> None:
     output = run(pytester, SESSION, rig=CABLE)
     assert "2 passed" in output, output
     assert len(namespaces(pytester.path)) == 2
 
 
-def test_the_suite_of_others_is_left_alone(pytester: pytest.Pytester) -> None:
-    """Neither without a rig, nor with one that needs no network, nor when it is not wanted."""
+@pytest.mark.parametrize(
+    ("rig", "options"),
+    [
+        (RIG, ()),
+        pytest.param("", (), marks=pytest.mark.soak),
+        pytest.param(CABLE, ("--netns", "never"), marks=pytest.mark.soak),
+    ],
+)
+def test_the_suite_of_others_is_left_alone(pytester: pytest.Pytester, rig: str, options: tuple[str, ...]) -> None:
+    """Neither with a rig that needs no network, nor without one, nor when it is not wanted."""
     tests = "import os\nfrom pathlib import Path\n"
     tests += "def test_here(worker_id): Path(f'bound-{worker_id}').write_text(os.readlink('/proc/self/ns/net'))\n"
-    for rig, options in (("", ()), (RIG, ()), (CABLE, ("--netns", "never"))):
-        output = run(pytester, tests, *options, rig=rig)
-        assert "2 passed" in output, output
-        assert "plugbench:" not in output
-        assert namespaces(pytester.path) == {HERE}
+    output = run(pytester, tests, *options, rig=rig)
+    assert "2 passed" in output, output
+    assert "plugbench:" not in output
+    assert namespaces(pytester.path) == {HERE}
 
 
 UNABLE = """\

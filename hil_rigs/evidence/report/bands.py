@@ -27,7 +27,9 @@ def band(name: str, spans: Sequence[Span], time: Scale, y: float, *, said: str =
     Names of faults always stand, inside or beside; others where there is room.
     """
     parts = [label(said or name, y)]
-    for span in spans:
+    taken = float(LEFT)  # up to here there are bands and names
+    nexts = [*(time(span.since) for span in spans[1:]), float(WIDTH)]
+    for span, until_x in zip(spans, nexts, strict=False):
         x, width = _place(span, time)
         until = "the end" if span.until is None else clock(round(span.until - time.low, 3))
         says = f"{name} {span.text}, {clock(round(span.since - time.low, 3))} to {until}"
@@ -37,22 +39,31 @@ def band(name: str, spans: Sequence[Span], time: Scale, y: float, *, said: str =
             element("rect", x=x, y=y, width=f"{width:g}", height=BAND, class_=f"band {kind}"),
         ]
         if is_fault:
-            drawn.append(_fault_name(span.text, x, width, y))
+            name_of, taken = _fault_name(span.text, x, width, y, taken, until_x)
+            drawn += name_of
         elif width > LETTER * len(span.text):
             drawn.append(element("text", span.text, x=round(x + width / 2, 1), y=y + 13, class_="in middle"))
         parts.append(element("g", *drawn))
     return element("g", *parts)
 
 
-def _fault_name(text: str, x: float, width: float, y: float) -> Markup:
-    """Inside of the band, right or left of it, where it fits first; else cut where there is most room."""
+def _fault_name(text: str, x: float, width: float, y: float, taken: float, until: float) -> tuple[list[Markup], float]:
+    """Inside of the band, right or left of it, where it fits first; else cut where most room is, or not at all.
+
+    taken: where what stands before ends; until: where the next band begins. Also returns where this ends.
+    """
     rooms = (  # pixels, where the text is anchored, how
         (width, x + width / 2, " middle"),
-        (WIDTH - x - width - 4, x + width + 4, ""),
-        (x - 4 - LEFT, x - 4, " end"),
+        (until - x - width - 8, x + width + 4, ""),
+        (x - 8 - taken, x - 4, " end"),
     )
     room, at, anchor = next((room for room in rooms if room[0] > LETTER * len(text)), max(rooms))
-    return element("text", _cut(text, int(room / LETTER)), x=round(at, 1), y=y + 13, class_=f"fault{anchor}")
+    letters = min(int(room / LETTER), len(text))
+    end = x + width
+    if letters < min(SHORTEST_TEXT, len(text)):
+        return [], end
+    shown = element("text", _cut(text, letters), x=round(at, 1), y=y + 13, class_=f"fault{anchor}")
+    return [shown], end if anchor else at + LETTER * letters
 
 
 def _cut(text: str, most: int) -> str:

@@ -15,6 +15,7 @@ TOP = 44.0
 TALLEST = 900.0  # of one drawing, before its last passage: fits on a page
 MOST_ROWS = 1500
 LONGEST_TEXT = 90
+LETTER = 7.4  # pixels that one takes, at most, on average of a text
 
 
 def sequence(passages: Sequence[Passage], began: float = 0.0, marks: Sequence[Flag] = ()) -> Markup:
@@ -104,7 +105,7 @@ def _step(step: Step, places: dict[Lane, float], began: float, y: float) -> Iter
     one, other = places[step.sender], places[step.receiver]
     if step.sender is step.receiver:
         text = _cut(f"{step.text}: {step.remark}" if step.remark else step.text)
-        width = 6.4 * len(text) + 14
+        width = LETTER * len(text) + 14
         left = min(max(one - width / 2, LEFT - 4), WIDTH - width - 2)
         yield element("rect", x=round(left, 1), y=y + 3, width=round(width, 1), height=18, rx=3, class_="note")
         yield element("text", text, x=round(left + width / 2, 1), y=y + 16, class_="middle")
@@ -112,10 +113,16 @@ def _step(step: Step, places: dict[Lane, float], began: float, y: float) -> Iter
     tip = -6 if other > one else 6
     yield element("line", x1=one, x2=other, y1=line + 3, y2=line + 3, class_="arrow")
     yield element("path", d=f"M{other} {line + 3}l{tip} -3.5v7z", class_="tip")
-    middle = round((one + other) / 2, 1)
-    yield element("text", _cut(step.text), x=middle, y=line - 2, class_="middle message")
+    middle = (one + other) / 2
+    yield element("text", _cut(step.text), x=_inside(middle, step.text), y=line - 2, class_="middle message")
     if step.remark:
-        yield element("text", _cut(step.remark), x=middle, y=line + 15, class_="middle remark")
+        yield element("text", _cut(step.remark), x=_inside(middle, step.remark), y=line + 15, class_="middle remark")
+
+
+def _inside(middle: float, text: str) -> float:
+    """Where the text stands in the middle: not outside of the drawing."""
+    half = LETTER * len(_cut(text)) / 2
+    return round(min(max(middle, LEFT + half), WIDTH - half), 1)
 
 
 def _cut(text: str) -> str:

@@ -18,6 +18,7 @@ from hil_rigs.evidence.report.page import page
 from hil_rigs.evidence.report.plots import thinned, timeline
 from hil_rigs.evidence.report.sequence import sequence
 from hil_rigs.evidence.report.series import Flag, Series, Span
+from hil_rigs.story.step import Lane, Passage, Step
 from tests.hil_rigs.evidence.report.hostile import EVIL, contents, series
 
 TAGS = {
@@ -146,14 +147,34 @@ def test_what_a_fault_was_stands_clear_of_its_strokes(times: list[float], length
         assert not any(left < TIME(at) < right for at in times)
 
 
-@given(st.floats(0, 100), st.floats(0, 100), st.integers(1, 60))
-def test_the_name_of_a_fault_stays_on_the_page_and_off_the_row_s_name(
-    since: float, length: float, letters: int
-) -> None:
-    markup = band("fault x", [Span(since, since + length, "x" * letters)], TIME, 0.0, said="injected", is_fault=True)
-    row, name = drawn(markup)
-    assert row[1] <= name[0]
-    assert name[1] <= WIDTH
+SPANS = st.lists(st.tuples(st.floats(0, 100), st.floats(0, 30), st.integers(1, 60)), min_size=1, max_size=12)
+
+
+@given(SPANS)
+def test_names_of_faults_stay_clear_of_each_other_and_of_the_row_s_name(faults: list[tuple[float, float, int]]) -> None:
+    spans, after = [], 0.0
+    for since, length, letters in sorted(faults):
+        spans.append(Span(max(since, after), max(since, after) + length, "x" * letters))
+        after = max(since, after) + length
+    row, *names = drawn(band("fault x", spans, TIME, 0.0, said="injected", is_fault=True))
+    assert all(one[1] <= other[0] + 1 for one, other in itertools.pairwise([row, *sorted(names)]))
+    assert all(right <= WIDTH for _, right, _ in names)
+
+
+def test_a_single_fault_always_has_its_name() -> None:
+    for since in range(0, 101, 5):
+        for length in (0, 1, 30, 100):
+            text = "cable.InvalidVehicleMode.draws_without_s2 on ev"
+            markup = band("fault x", [Span(since, since + length, text)], TIME, 0.0, said="injected", is_fault=True)
+            assert drawn(markup)[1][2] == text
+
+
+@given(st.lists(st.tuples(st.sampled_from(Lane), st.sampled_from(Lane), st.integers(1, 200)), min_size=1, max_size=9))
+def test_texts_of_a_sequence_stay_inside(said: list[tuple[Lane, Lane, int]]) -> None:
+    steps = [Step(1.0, "1", one, other, "W" * length, "OCPP", "W" * length) for one, other, length in said]
+    for left, right, _ in drawn(sequence([Passage((step,), 1, 1.0) for step in steps])):
+        assert left >= 0
+        assert right <= WIDTH
 
 
 def test_faults_are_listed_with_what_came_of_them() -> None:
