@@ -1,5 +1,6 @@
 """Settings for all tests."""
 
+import gc
 import os
 import sys
 
@@ -17,3 +18,12 @@ sys.dont_write_bytecode = False
 
 # a hash of a secret that takes a thousandth; as shipped: tests/backends/test_sealing.py
 sealing.SCRYPT_N = 2**4
+
+# while tests are collected nothing goes away, and what they are stays to the end: not to be looked through again
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.enable()
+    gc.collect()
+    gc.freeze()

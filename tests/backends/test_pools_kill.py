@@ -67,8 +67,8 @@ async def play(folder: Path, kills: int) -> None:
         nursery.close()
 
 
-async def test_five_kills(tmp_path: Path) -> None:
-    await play(tmp_path, 5)
+async def test_three_kills(tmp_path: Path) -> None:
+    await play(tmp_path, 3)
 
 
 @pytest.mark.soak

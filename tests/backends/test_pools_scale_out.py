@@ -31,8 +31,8 @@ async def play(folder: Path, server: PostgresServer, operations: int) -> None:
         await campaign.close()
 
 
-async def test_two_hundred_operations(tmp_path: Path, postgres: PostgresServer) -> None:
-    await play(tmp_path, postgres, 200)
+async def test_eighty_operations(tmp_path: Path, postgres: PostgresServer) -> None:
+    await play(tmp_path, postgres, 80)
 
 
 @pytest.mark.soak

@@ -159,8 +159,8 @@ def play(folder: Path, lives: int, crash_points: tuple[str, ...] = ()) -> None:
     sys.stdout.write(f"{kills} kills, {closed} open transactions closed, {records} records\n")
 
 
-def test_ten_kills_lose_nothing(tmp_path: Path) -> None:
-    play(tmp_path, 10)
+def test_six_kills_lose_nothing(tmp_path: Path) -> None:
+    play(tmp_path, 6)
 
 
 def test_a_death_around_every_early_step_loses_nothing(tmp_path: Path) -> None:

@@ -78,18 +78,29 @@ def test_every_type_is_reached() -> None:
         assert set(source.reachable()) <= reachable | {"iso2.EMAIDType"}
 
 
-def test_long_messages() -> None:
+def long_message(name: SchemaSet, key: str, seed: int) -> None:
+    value = RandomMessages(name, seed).full(key)
+    element = elements(name)[key]
+    octets = codec.encode_fragment(name, element, value)
+    assert len(octets) > 3000
+    assert codec.encode_fragment(name, element, value, dialect=INTERPRETED) == octets
+    assert codec.decode_fragment(name, octets) == (element, value)
+
+
+LONG = ("iso2.PMaxScheduleType", "iso2.SalesTariffType", "iso2.ServiceParameterListType")
+
+
+@pytest.mark.parametrize("key", LONG)
+def test_long_messages(key: str) -> None:
     """Lists at maxOccurs and values of many kilobytes cross the window and the flushed octets everywhere."""
-    name = SchemaSet.ISO2
-    for seed in range(2):
-        source = RandomMessages(name, seed)
-        for key in ("iso2.PMaxScheduleType", "iso2.SalesTariffType", "iso2.ServiceParameterListType"):
-            value = source.full(key)
-            element = elements(name)[key]
-            octets = codec.encode_fragment(name, element, value)
-            assert len(octets) > 3000
-            assert codec.encode_fragment(name, element, value, dialect=INTERPRETED) == octets
-            assert codec.decode_fragment(name, octets) == (element, value)
+    long_message(SchemaSet.ISO2, key, 0)
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("key", LONG)
+def test_many_long_messages(key: str) -> None:
+    for seed in range(1, 20):
+        long_message(SchemaSet.ISO2, key, seed)
 
 
 @pytest.mark.parametrize("size", [1, 1023, 1024, 1025, 9000])
