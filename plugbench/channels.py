@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace, _SubParsersAction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hil_rigs.scenario.vocabulary import Fields
+    from hil_rigs.scenario.message_fields import Fields
 
 MANY = 24  # fields, are shown only when a name is asked for
 

@@ -34,14 +34,13 @@ from hil_rigs.rig_file import RigFile, load_rig
 from hil_rigs.scenario import checks
 from hil_rigs.scenario import format as said
 from hil_rigs.scenario.duration import seconds
-from hil_rigs.scenario.event_kinds import RECORDS
 from hil_rigs.scenario.fault_targets import target_problem
 from hil_rigs.scenario.judge import Judge, Judged, Verdict
 from hil_rigs.scenario.open_scenario import Stage, open_stage
 from hil_rigs.scenario.remains import Remains
 from hil_rigs.scenario.runners import Runner, ThreadRunner, VirtualRunner
 from hil_rigs.scenario.strategy import RigState
-from hil_rigs.scenario.vocabulary import read_moment, read_pattern
+from hil_rigs.scenario.vocabulary import read_moment, read_pattern, sources_of
 from hil_rigs.virtual_clock import VirtualClock
 from ocmf.keys import decode_public_key
 from ports.errors import LocalError, RigError
@@ -114,11 +113,12 @@ class RigHandle:
 
     def wait(self, time: str) -> None:
         """Let time pass."""
+        _local(lambda: seconds(time))
         self.do(said.Wait(time=time))
 
     def until(self, seen: str, within: str, *, since: str = "step") -> None:
         """Wait until something is seen, from the last call on, or since="start"."""
-        _local(lambda: read_pattern(seen))
+        _local(lambda: (read_pattern(seen, live=True), seconds(within)))
         self.do(said.Until(seen=seen, within=within, since=since))
 
     def reach(self, state: str, **content: Any) -> None:
@@ -181,18 +181,20 @@ class RigHandle:
 
     def _read(self, one: said.Assertion) -> None:
         """What cannot be judged raises ValueError."""
-        patterns = [read_pattern(text) for text in (one.expect, one.never, one.count, *(one.order or ())) if text]
-        moments = [read_moment(text).pattern for text in (one.after, one.before) if text]
-        for pattern in (*patterns, *filter(None, moments)):
-            if self._remains is None and pattern.channel == "store" and pattern.name in RECORDS:
-                raise ValueError(f'"{pattern}": records are there when everything is over: call finish() before')
+        live = self._remains is None
+        for text in filter(None, (one.expect, one.never, one.count, *(one.order or ()))):
+            read_pattern(text, live=live)
+        for text in filter(None, (one.after, one.before)):
+            read_moment(text, live=live)
 
     def _must(self, assertion: said.Assertion) -> Judged:
         _local(lambda: self._read(assertion))
         remains = self._remains or self._so_far()
         caller = inspect.stack()[2]
         place = f"{caller.filename}:{caller.lineno}"
-        judged = Judge(remains, self.stage.start).one(assertion, f"then[{len(self.judged)}]", place)
+        judged = Judge(remains, self.stage.start, sources_of(self.file.rig)).one(
+            assertion, f"then[{len(self.judged)}]", place
+        )
         self.judged.append(judged)
         if judged.verdict not in (Verdict.PASS, Verdict.NOT_RUN):
             raise UnmetError(judged)

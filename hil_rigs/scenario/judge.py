@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -68,12 +68,16 @@ class _Window:
 
 
 class Judge:
-    """Judges assertions about one run. start: boot-time seconds at which it began."""
+    """Judges assertions about one run. start: boot-time seconds at which it began.
 
-    def __init__(self, remains: Remains, start: float) -> None:
+    sources: from which something may come, whether it does or not.
+    """
+
+    def __init__(self, remains: Remains, start: float, sources: Collection[str] = ()) -> None:
         self._remains = remains
         self._observer: Observer = remains.observer.by_time()
         self._start = start
+        self._sources = sources
 
     def all(self, file: ScenarioFile) -> tuple[Judged, ...]:
         """Every assertion of a scenario, in the order of the file."""
@@ -116,7 +120,7 @@ class Judge:
     def _blind(self, pattern: Pattern) -> str:
         """Why this pattern says nothing about this run: its source, a field or a number is nowhere in it."""
         seen = self._observer.seen
-        if pattern.source and not any(one.source == pattern.source for one in seen):
+        if pattern.source not in ("", *self._sources) and all(one.source != pattern.source for one in seen):
             there = dict.fromkeys(one.source for one in seen if one.channel == pattern.channel)
             return f"nothing came from @{pattern.source}; on {pattern.channel} came {', '.join(there) or 'nothing'}"
         named = list(self._observer.matching(Pattern(pattern.channel, pattern.name, pattern.source)))

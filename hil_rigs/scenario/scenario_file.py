@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from msgspec import structs
 
-from hil_rigs.fault_catalogue import catalogue
-from hil_rigs.fault_catalogue.entry import checked
-from hil_rigs.resources import VehicleResource
-from hil_rigs.rig_file import MAX_OCTETS, RigFile, RigFileError
-from hil_rigs.scenario import checks
+from hil_rigs.rig_file import MAX_OCTETS, RigFile
 from hil_rigs.scenario import format as said
 from hil_rigs.scenario.channels import CHANNELS
-from hil_rigs.scenario.defects import DEFECTS
-from hil_rigs.scenario.fault_targets import target_problem
 from hil_rigs.scenario.kind import is_scenario
 from hil_rigs.scenario.moment import Moment, parse_moment
 from hil_rigs.scenario.pattern import Pattern, parse_pattern
-from hil_rigs.scenario.rig_changes import changed_rig
-from hil_rigs.scenario.vocabulary import read_moment, read_pattern
-from hil_rigs.typed_yaml import Place, Problem, TypedYaml
+from hil_rigs.scenario.scenario_check import Checker
+from hil_rigs.typed_yaml import Problem, TypedYaml
 from hil_rigs.yaml_nodes import MappingNode, ScalarNode, SequenceNode, YamlError, compose
-from ports.errors import LocalError, RigError
+from ports.errors import RigError
 
 _PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -143,126 +136,10 @@ def _variant(path: Path, text: str, values: Mapping[str, str], variant: Mapping[
     problems += source.problems
     if scenario is None or problems:
         raise ScenarioError(sorted(problems, key=lambda problem: problem.line))
-    checker = _Checker(source, scenario)
+    checker = Checker(source, scenario)
     rig = checker.rig()
     checker.everything(rig)
     if source.problems or rig is None:
         raise ScenarioError(sorted(source.problems, key=lambda problem: problem.line))
     named = ", ".join(f"{name}={value}" for name, value in variant.items())
     return ScenarioFile(path, scenario, rig, named, source)
-
-
-class _Checker:
-    """Finds what is wrong beyond types: names that lead nowhere, patterns and durations that cannot be read."""
-
-    def __init__(self, source: TypedYaml, scenario: said.Scenario) -> None:
-        self._source = source
-        self._scenario = scenario
-
-    def rig(self) -> RigFile | None:
-        place = ("changes",) if self._scenario.changes else ("rig",)
-        try:
-            return changed_rig(self._scenario.rig, self._scenario.changes)
-        except (RigFileError, LocalError, YamlError) as error:
-            self._source.report(place, str(error))
-        except OSError as error:
-            self._source.report(("rig",), f"cannot read {self._scenario.rig}: {error.strerror}")
-        return None
-
-    def everything(self, rig: RigFile | None) -> None:
-        scenario = self._scenario
-        for section in ("given", "when"):
-            for number, step in enumerate(getattr(scenario, section)):
-                self._step(step, (section, number), rig)
-        for number, timed in enumerate(scenario.inject):
-            self._parsed(("inject", number, "at"), timed.at, read_moment)
-            self._fault(timed.fault, timed, timed.times, ("inject", number), rig)
-        for number, assertion in enumerate(scenario.then):
-            self._assertion(assertion, ("then", number))
-        for number, defect in enumerate(scenario.defects):
-            self._defect(defect, ("defects", number), rig)
-
-    def _step(self, step: said.AnyStep, place: Place, rig: RigFile | None) -> None:
-        match step:
-            case said.Repeat():
-                self._pattern((*place, "until"), step.until)
-                for number, inner in enumerate(step.steps):
-                    self._step(inner, (*place, "steps", number), rig)
-            case said.Until():
-                self._pattern((*place, "seen"), step.seen)
-            case said.Inject():
-                self._fault(step.fault, step, step.times, place, rig)
-        if rig is None:
-            return
-        vehicles = [name for name, one in rig.rig.resources.items() if isinstance(one, VehicleResource)]
-        connectors = [one.id for one in rig.rig.gateway.connectors]
-        for key, known in (("vehicle", vehicles), ("connector", connectors)):
-            name = getattr(step, key, None)
-            if name is None or name in known:
-                continue
-            if name or len(known) != 1:
-                self._source.report((*place, key), f'no {key} "{name}" in the rig; there are {", ".join(known)}')
-
-    def _assertion(self, one: said.Assertion, place: Place) -> None:
-        for key in ("expect", "never", "count"):
-            self._pattern((*place, key), getattr(one, key))
-        for number, text in enumerate(one.order or ()):
-            self._pattern((*place, "order", number), text)
-        for key in ("after", "before"):
-            if (text := getattr(one, key)) is not None:
-                self._parsed((*place, key), text, read_moment)
-        if one.check is not None:
-            self._check(one.check, one.values, place)
-
-    def _check(self, name: str, values: Mapping[str, said.Scalar], place: Place) -> None:
-        try:
-            check = checks.find(name)
-        except LocalError as error:
-            self._source.report((*place, "check"), str(error))
-            return
-        try:
-            checked(name, check.parameters, values)
-        except LocalError as error:
-            self._source.report((*place, "with" if values else "check"), str(error))
-
-    def _defect(self, one: said.Defect, place: Place, rig: RigFile | None) -> None:
-        if one.seed not in DEFECTS and one.seed not in catalogue.CATALOGUE:
-            self._source.report((*place, "seed"), f'no defect or fault "{one.seed}"; there are {", ".join(DEFECTS)}')
-        elif one.seed not in DEFECTS:
-            self._fault(one.seed, one, None, place, rig)
-        for number, name in enumerate(one.caught_by):
-            found = re.fullmatch(r"then\[(\d+)\]", name)
-            if found is None or int(found[1]) >= len(self._scenario.then):
-                self._source.report((*place, "caught_by", number), f'"{name}" is none of then[0] and so on')
-
-    def _fault(
-        self,
-        name: str,
-        one: said.Inject | said.Timed | said.Defect,
-        times: int | None,
-        place: Place,
-        rig: RigFile | None,
-    ) -> None:
-        try:
-            entry = catalogue.find(name)
-        except LocalError as error:
-            self._source.report((*place, "fault"), str(error))
-            return
-        try:
-            entry.checked(one.values)
-        except LocalError as error:
-            self._source.report((*place, "with"), str(error))
-        if rig is not None and (problem := target_problem(entry, one.on, rig.rig)):
-            self._source.report((*place, "on"), problem)
-        if times is not None and not entry.counts:
-            self._source.report((*place, "times"), f"{name} cannot be counted: say for, not times")
-
-    def _pattern(self, place: Place, text: str | None) -> None:
-        if text is not None:
-            self._parsed(place, text, read_pattern)
-
-    def _parsed(self, place: Place, text: str, parse: Callable[[str], object]) -> None:
-        try:
-            parse(text)
-        except ValueError as error:
-            self._source.report(place, str(error))

@@ -20,6 +20,7 @@ from hil_rigs.scenario.judge import Judge, Judged, Verdict
 from hil_rigs.scenario.open_scenario import Stage, open_stage
 from hil_rigs.scenario.scenario_file import ScenarioFile
 from hil_rigs.scenario.steps import Actor
+from hil_rigs.scenario.vocabulary import sources_of
 from hil_rigs.virtual_clock import run_virtual
 from ports.errors import PlugbenchError
 from ports.trace import Tracer
@@ -137,7 +138,7 @@ class _Run:
                 stage.actor.close()
             await stage.settle()
             remains = await stage.remains()
-            judged = Judge(remains, stage.start).all(self._file)
+            judged = Judge(remains, stage.start, sources_of(self._file.rig.rig)).all(self._file)
             took = self._clock.monotonic() - stage.start
         write_records(self._folder, remains.records(), remains.key)
         return ScenarioResult(

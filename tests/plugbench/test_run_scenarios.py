@@ -53,6 +53,7 @@ def test_a_seed_is_a_number(small: Path) -> None:
     [
         ("contactor", "contacter", '6: then[0].never: "wire.power contacter": wire.power never shows'),
         ("when:\n", "inject:\n  - {at: 1 s, fault: line.drop, on: bs}\nwhen:\n", "4: inject[0].on: no virtual line"),
+        ("wait, time: 1 s", "until, seen: store Fiscal, within: 1 s", '4: when[0].seen: "store Fiscal": records are'),
         (
             "time: 1 s",
             "time: 30",

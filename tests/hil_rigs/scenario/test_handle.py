@@ -34,7 +34,7 @@ def test_a_session_is_driven_broken_and_checked(tmp_path: Path) -> None:
             rig.until("wire.power contacter", within="10 s")
         with pytest.raises(LocalError, match=r"did you mean store\.pairs"):
             rig.check("store.pair")
-        with pytest.raises(LocalError, match="call finish"):
+        with pytest.raises(LocalError, match="records are there when everything is over"):
             rig.never("store Transaction.End TX=L")
         rig.wait("10 min")
         rig.expect("wire.modbus failure", after="fault begun", within="10 s")

@@ -30,12 +30,14 @@ CHARGE: tuple[Seen, ...] = (
 )
 
 
-def judged(*seen: Seen, **assertion: Any) -> Judged:
+def judged(*seen: Seen, sources: tuple[str, ...] = (), **assertion: Any) -> Judged:
     """One assertion about a run in which these were told in this order."""
     observer = Observer()
     for at, channel, name, fields in seen:
         observer.add(at, channel, name, "1", fields)
-    return Judge(Remains(Path(), KEY, (), None, observer), 0.0).one(Assertion(**assertion), "then[0]", "x.yaml:1")
+    return Judge(Remains(Path(), KEY, (), None, observer), 0.0, sources).one(
+        Assertion(**assertion), "then[0]", "x.yaml:1"
+    )
 
 
 def test_a_record_that_is_told_at_the_end_counts_at_its_own_time() -> None:
@@ -61,6 +63,7 @@ def test_an_absence_that_was_looked_at_passes() -> None:
     assert judged(never="wire.power flow watts>16000").verdict == "pass"
     assert judged(*CHARGE, never="wire.power flow watts>16000").verdict == "pass"
     assert judged(*CHARGE, count="wire.power flow milliamperes.0>16000", exactly=0).verdict == "pass"
+    assert judged(*CHARGE, never="wire.power contactor @2", sources=("1", "2")).verdict == "pass"
     assert judged(*CHARGE, never="fault begun fault=line.drop bits=3").verdict == "pass"  # a fault can have it
 
 
