@@ -17,7 +17,8 @@ What a rig may do to the messages of either side. Written from `v2g/session/faul
 `python -m v2g.session.fault_page docs/session-faults.md`; do not edit by hand.
 
 Every fault names a `message` (`"*"`: any), `nth`, the first one it strikes, counted from 1 (default 1), and `times`,
-how many it strikes (default 1, 0 = all from there on). Unless `sign` is set, a signature stays as it was.
+how many it strikes (default 1, 0 = all from there on). Unless `sign` is set, a signature stays as it was. A delay is
+borne as long as the other side waits: 2 s for most messages, 5 s or 0.25 s for some ([table](v2g-link.md)).
 
 ```yaml
 - {fault: drop, message: CurrentDemandRes, nth: 5}

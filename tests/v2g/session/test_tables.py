@@ -62,3 +62,12 @@ def test_a_station_answers_before_the_vehicle_gives_up() -> None:
     for times in timers.TIMES.values():
         for time in (*times.values(), timers.USUAL):
             assert time.performance < time.timeout
+
+
+def test_the_page_for_users_has_the_times_of_every_request_that_is_not_usual() -> None:
+    page = (REPO / "docs" / "v2g-link.md").read_text(encoding="utf-8")
+    assert f"| {timers.USUAL.timeout:g} s | {timers.USUAL.performance:g} s |" in page
+    for table in timers.TIMES.values():
+        for request, time in table.items():
+            row = next(line for line in page.splitlines() if line.startswith("|") and request in line)
+            assert row.endswith(f"| {time.timeout:g} s | {time.performance:g} s |"), request
