@@ -9,6 +9,7 @@ from typing import Self
 
 import httpx
 
+from backend_client.keep_alive import keep_alive
 from backend_client.tls_trust import tls_trust
 from ports.errors import LocalError
 
@@ -44,6 +45,7 @@ class HttpSession:
             timeout=timeout_s,
             verify=tls_trust(ca_file, client_certificate),
             transport=transport,
+            limits=keep_alive(),
             follow_redirects=False,
             trust_env=False,
         )

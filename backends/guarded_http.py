@@ -11,6 +11,7 @@ from functools import cached_property
 
 import httpx
 
+from backend_client.keep_alive import keep_alive
 from backend_client.tls_trust import tls_trust
 from ports.errors import PeerError
 
@@ -58,6 +59,7 @@ class GuardedHttp:
         return httpx.AsyncClient(
             verify=tls_trust() if self._verify is True else self._verify,  # type: ignore[arg-type]
             transport=self._transport,
+            limits=keep_alive(),
             follow_redirects=False,
             trust_env=False,
             timeout=None,  # noqa: S113 - every request has its own

@@ -112,6 +112,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     is left either, that is a VirtualDeadlockError.
     """
 
+    is_virtual = True
     _scheduled: list[asyncio.TimerHandle]  # these three are of asyncio's base class
     _ready: deque[asyncio.Handle]
     _default_executor: ThreadPoolExecutor | None
