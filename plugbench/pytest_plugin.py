@@ -9,6 +9,7 @@ faults, clock. Markers: claims("iso2", "pnc"): the test needs a rig that says it
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,11 +38,12 @@ KINDS = {
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """--rig, --rig-seed, --evidence, --netns."""
+    """--rig, --rig-seed, --evidence, --arm, --netns."""
     group = parser.getgroup("plugbench")
     group.addoption("--rig", metavar="FILE", help="rig file for the fixtures of plugbench")
     group.addoption("--rig-seed", metavar="N", type=int, help="seed of the rig's virtual time, instead of the file's")
     group.addoption("--evidence", metavar="DIR", help="keep what each test's rig leaves, in a folder for each test")
+    group.addoption("--arm", action="store_true", help="let a rig with limits close its contactors")
     group.addoption(
         "--netns",
         choices=("auto", "always", "never"),
@@ -176,6 +178,7 @@ def _rig_held(request: pytest.FixtureRequest) -> Iterator[Callable[[], None]]:
 @pytest.fixture
 def rig(request: pytest.FixtureRequest, tmp_path: Path, _rig_held: Callable[[], None]) -> Iterator[RigHandle]:
     """The rig, up for this test. One that does not come up skips this test and all later ones, with its reason."""
+    from hil_rigs.arming import armed
     from hil_rigs.evidence.of_test import finish_test, leave_records
     from hil_rigs.scenario.handle import open_handle
     from hil_rigs.trace_file import TraceFile
@@ -186,7 +189,8 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path, _rig_held: Callable[[], 
     folder = _folder(config, request.node) or tmp_path
     handle, started = None, datetime.now().astimezone()  # says when, in the manifest: no protocol time
     keep = config.getoption("--evidence")
-    with TraceFile(folder / "events.jsonl") as tracer:
+    arm = armed() if config.getoption("--arm") else nullcontext()
+    with TraceFile(folder / "events.jsonl") as tracer, arm:
         try:
             _rig_held()
             with open_handle(file, folder, seed=config.getoption("--rig-seed"), tracer=tracer) as handle:

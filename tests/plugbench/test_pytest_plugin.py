@@ -132,6 +132,20 @@ def test_without_it(): pass
     assert "key.pem" in output
 
 
+def test_a_rig_with_limits_has_to_be_armed(pytester: pytest.Pytester) -> None:
+    tests = """\
+def test_session(rig):
+    rig.plug()
+    rig.card("04A1B2C3D4E5F6")
+    rig.until("wire.power contactor closed=true", within="10 s")
+"""
+    rig = RIG + "limits: {max_current_a: 32}\n"
+    output, _ = run(pytester, "--rig", "rig.yaml", tests=tests, rig=rig)
+    assert "1 failed" in output
+    output, _ = run(pytester, "--rig", "rig.yaml", "--arm", tests=tests, rig=rig)
+    assert "1 passed" in output
+
+
 LABGRID = """#!/bin/sh
 state=STATE
 case "$5" in

@@ -208,6 +208,14 @@ def test_hardware_is_not_started_unasked(archive: Path, capsys: pytest.CaptureFi
     assert "/dev/nowhere" in capsys.readouterr().err
 
 
+def test_a_rig_with_limits_is_armed_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "rig.yaml").write_text(RIG + "limits: {max_current_a: 32}\n", encoding="utf-8")
+    assert main(["run", str(tmp_path / "rig.yaml"), "--arm", "--out", str(tmp_path / "run")]) == 0
+    archive = str(tmp_path / "run" / "evidence.zip")
+    assert main(["replay", archive]) == 1
+    assert main(["replay", archive, "--arm"]) == 0
+
+
 def test_a_scenario_of_hardware_is_not_started_unasked(
     failed: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
