@@ -222,6 +222,8 @@ def test_a_scenario_of_hardware_is_not_started_unasked(
     folder = copytree(failed[0], tmp_path / "run")
     real = RIG.replace("port: virtual, baud", "port: /dev/nowhere, real: true, baud")
     (folder / "rig.yaml").write_text(real.replace("mode: virtual, start: 2026-03-29T00:55:00+01:00", "mode: real"))
+    lines = SCENARIO.splitlines(keepends=True)
+    (folder / "scenario.yaml").write_text("".join(line for line in lines if "line.corrupt" not in line))  # not real
     reseal(folder / "evidence.zip")
     assert main(["replay", str(folder / "evidence.zip")]) == 2
     assert "not simulated: bus (hardware at /dev/nowhere), m1" in capsys.readouterr().err
