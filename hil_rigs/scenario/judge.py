@@ -6,6 +6,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
+from typing import Any
+
+import msgspec
 
 from hil_rigs.fault_catalogue.entry import checked
 from hil_rigs.scenario import format as said
@@ -247,7 +250,12 @@ def _fields(seen: Observation, pattern: Pattern) -> str:
     asked = []
     for condition in pattern.conditions:
         value = next(values_of(seen.fields, condition.field), None)
-        asked.append(f"{condition.field}={value!r}" if value is not None else f"no {condition.field}")
-    text = str({name: value for name, value in seen.fields.items() if name != "direction"})
+        asked.append(f"{condition.field}={_plain(value)}" if value is not None else f"no {condition.field}")
+    text = _plain({name: value for name, value in seen.fields.items() if name != "direction"})
     text = text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 3] + "..."
     return f"{', '.join(dict.fromkeys(asked))} in {text}" if asked else text
+
+
+def _plain(value: Any) -> str:
+    """A value as patterns write it: text as it is, the rest as JSON."""
+    return str(value) if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode()

@@ -72,7 +72,8 @@ class Checker:
             if name is None or name in known:
                 continue
             if name or len(known) != 1:
-                self._source.report((*place, key), f'no {key} "{name}" in the rig; there are {", ".join(known)}')
+                problem = f'no {key} "{name}" in the rig' if name else f"say which {key}"
+                self._source.report((*place, key), f"{problem}; there are {', '.join(known)}")
 
     def _assertion(self, one: said.Assertion, place: Place) -> None:
         for key in ("expect", "never", "count"):

@@ -95,10 +95,10 @@ def test_what_was_asked_for_is_shown_first_and_nothing_else_is_hidden() -> None:
     found = judged(
         (9.0, "store", "Transaction.End", fields), expect="store Transaction.End TX=L ST=G", says="it is lost"
     )
-    assert found.observed.startswith("not seen; 1 times Transaction.End, the last: TX='E', ST='G' in {'FV': '1.3', ")
+    assert found.observed.startswith('not seen; 1 times Transaction.End, the last: TX=E, ST=G in {"FV":"1.3",')
     assert found.expected == "it is lost: store Transaction.End TX=L ST=G"
     found = judged((9.0, "store", "Transaction.End", fields), never="store Transaction.End TX=E")
-    assert found.observed.startswith("store Transaction.End @1 at 9.000 s: TX='E' in {'FV'")
+    assert found.observed.startswith('store Transaction.End @1 at 9.000 s: TX=E in {"FV"')
 
 
 @pytest.mark.parametrize("name", [name for name in CHECKS if name.startswith(("store.", "ocpp.", "wire.", "backend."))])
