@@ -74,6 +74,7 @@ LEFT_OUT = (
         "certificates, keys, signatures, and hashes of messages that hold them",
     ),
     LeftOut("secc.", frozenset({"request_sha256", "answer_sha256"}), "hashes of messages that hold signatures"),
+    LeftOut("opcp.", frozenset({"octets", "sha256"}), "length and hash of EXI messages that hold certificates"),
     LeftOut("csms.contract", frozenset({"request_sha256", "response_sha256"}), "as those of secc.*"),
     LeftOut(
         "csms.transaction",
