@@ -6,13 +6,10 @@ client, the CPO of all stations.
 
 from __future__ import annotations
 
-import ssl
 from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
-
-import httpx
 
 from backend_client.opcp import Credentials, OpcpClient
 from backends.bring_up import AUDIENCE, Plan, brought_up
@@ -38,16 +35,9 @@ def pools_plan(folder: Path) -> Plan:
 
 
 def pools_client(name: str, folder: Path, clock: VirtualClock) -> OpcpClient:
-    """The way of a station to the pools. folder: of the fleet.
-
-    Each request has a connection of its own: how long an idle one lives is measured in real time by httpx.
-    """
-    transport = httpx.AsyncHTTPTransport(
-        verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # plain HTTP: reading the roots of this machine takes 0.1 s
-        limits=httpx.Limits(max_keepalive_connections=0),
-    )
+    """The way of a station to the pools. folder: of the fleet."""
     credentials = Credentials(CPO, folder / FOLDER / CPO_SECRET, AUDIENCE)
-    return OpcpClient(f"{URL}{OF_STATION}{name}", credentials, clock, transport=transport)
+    return OpcpClient(f"{URL}{OF_STATION}{name}", credentials, clock)
 
 
 class FleetPools:
