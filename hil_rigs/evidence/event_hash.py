@@ -52,7 +52,11 @@ class LeftOut:
 LEFT_OUT = (
     LeftOut("worker.", frozenset({"pid"}), "a number of the operating system"),
     LeftOut("token.", frozenset({"fingerprint", "library"}), "a key made for the run, a library of the machine"),
-    LeftOut("tls.", frozenset({"trusted_ca_keys"}), "hashes of the keys of the run's roots"),
+    LeftOut(
+        "tls.",
+        frozenset({"trusted_ca_keys", "ocsp"}),
+        "hashes of the keys of the run's roots, the length of a stapled response with its signature",
+    ),
     LeftOut(
         "v2g.",
         frozenset(  # element names of ISO 15118-2, -20 and XML signature
