@@ -21,7 +21,7 @@ from gateway.transaction import Event, State
 from ocmf.terms import Tx
 from ports.charge_control import PilotState
 from ports.clock import Clock
-from ports.dc_supply import DcRating
+from ports.dc_supply import DcRating, Isolation
 from ports.errors import PeerError, RigError
 from ports.trace import TraceEvent, Tracer
 from v2g.link.connection import Connection, LinkSettings
@@ -214,6 +214,8 @@ class SeccService:
         session = self._current
         if session is not None:
             session.payment.review()
+            if self._setup.dc is not None and session.outlet.rcd:
+                session.outlet.isolation = Isolation.FAULT.value
             self._check_cable(session)
             self._see_off(session)
             session.connection.changed()
@@ -232,7 +234,7 @@ class SeccService:
             session.outlet.isolation = (await dc.test_isolation()).value
         except (PeerError, RigError) as error:
             self._trace("session.trouble", part="isolation", why=str(error))
-            session.outlet.isolation = "Fault"
+            session.outlet.isolation = Isolation.FAULT.value
         self._changed()
 
     def _see_off(self, session: _Session) -> None:

@@ -327,6 +327,26 @@ def test_a_bad_isolation_delivers_nothing() -> None:
     on_bench(main, dc=True)
 
 
+def test_a_leak_while_current_flows_is_told() -> None:
+    def status(bench: Bench) -> tuple[str, str]:
+        last = [e.data["decoded"] for e in bench.told("v2g.tx") if e.data["message"] == "CurrentDemandRes"][-1]
+        return find(last, "EVSEIsolationStatus"), find(last, "EVSEStatusCode")
+
+    async def main(bench: Bench) -> None:
+        assert bench.outlet.dc is not None
+        await bench.plug()
+        await bench.card()
+        await bench.charging()
+        await bench.clock.sleep(10)
+        assert status(bench) == ("Valid", "EVSE_Ready")
+        bench.outlet.dc.leak(20.0)
+        await bench.clock.sleep(1)
+        assert not bench.outlet.branch.closed
+        assert status(bench) == ("Fault", "EVSE_Malfunction")
+
+    on_bench(main, dc=True)
+
+
 def test_a_token_that_is_away_lets_nobody_charge() -> None:
     async def main(bench: Bench) -> None:
         bench.signer.away = True
