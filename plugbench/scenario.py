@@ -92,6 +92,8 @@ class _Screen:
         self._words: list[str] = []
 
     def result(self, result: ScenarioResult, folder: Path, sealed: Sealed) -> None:
+        from hil_rigs.scenario.twin import uncaught
+
         word = _word(result)
         self._words.append(word)
         name = f"{result.name} with {result.defect}" if result.defect else result.name
@@ -100,9 +102,10 @@ class _Screen:
         print(f"{word:<12} {name}: {good} of {len(result.judged)}, {result.virtual_s:.1f} s{events}", flush=True)
         print(f"             evidence {sealed.archive}, digest {sealed.digest}", flush=True)
         if result.defect and word == "pass":
-            caught = ", ".join(one.id for one in result.failed) or result.problem
-            print(f"             caught by {caught}")
+            print(f"             caught by {', '.join(one.id for one in result.failed)}")
             return
+        if result.defect and word == "fail":
+            print(f"  not caught: {uncaught(result)}")
         for one in result.judged:
             if one.verdict != "pass":
                 self._judged(one)
@@ -112,7 +115,8 @@ class _Screen:
             print(f"    what was seen: {folder / 'report.html'}")
 
     def _judged(self, one: Judged) -> None:
-        print(f"  {one.verdict}: expected {one.expected}\n    observed {one.observed}\n    {one.where} [{one.channel}]")
+        print(f"  {one.verdict}: expected {one.expected}\n    observed {one.observed}")
+        print(f"    {one.where} {one.id} [{one.channel}]")
 
     def end(self, verdict: str, folder: Path, results: list[ScenarioResult]) -> None:
         from hil_rigs.scenario.coverage import table

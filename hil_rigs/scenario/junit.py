@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 from hil_rigs.scenario.judge import Verdict
 from hil_rigs.scenario.scenario_run import ScenarioResult
-from hil_rigs.scenario.twin import twin_verdict
+from hil_rigs.scenario.twin import twin_verdict, uncaught
 
 _ELEMENT = {
     Verdict.FAIL: "failure",
@@ -44,8 +44,10 @@ def junit(results: Sequence[ScenarioResult]) -> str:
 
 def _cases(result: ScenarioResult) -> list[tuple[str, Verdict, str, str, str]]:
     if result.defect:
-        failed = "; ".join(f"{one.id}: {one.observed}" for one in result.failed) or "nothing failed"
-        return [("twin", twin_verdict(result), f"{result.defect} is caught", failed, str(result.file))]
+        verdict = twin_verdict(result)
+        why = uncaught(result) if verdict is Verdict.FAIL else ""
+        said = "; ".join(filter(None, (why, result.problem, *(f"{one.id}: {one.observed}" for one in result.failed))))
+        return [("twin", verdict, f"{result.defect} is caught", said, str(result.file))]
     cases = [(one.id, one.verdict, one.expected, one.observed, f"{one.where} [{one.channel}]") for one in result.judged]
     if result.problem:
         cases.append(("steps", Verdict.INCONCLUSIVE, "every step can be done", result.problem, result.where))

@@ -102,10 +102,12 @@ class Checker:
             self._source.report((*place, "seed"), f'no defect or fault "{one.seed}"; there are {", ".join(DEFECTS)}')
         elif one.seed not in DEFECTS:
             self._fault(one.seed, one, None, place, rig)
+        last = len(self._scenario.then) - 1
         for number, name in enumerate(one.caught_by):
             found = re.fullmatch(r"then\[(\d+)\]", name)
-            if found is None or int(found[1]) >= len(self._scenario.then):
-                self._source.report((*place, "caught_by", number), f'"{name}" is none of then[0] and so on')
+            if found is None or int(found[1]) > last:
+                there = f"then[0] to then[{last}]" if last > 0 else "then[0]"
+                self._source.report((*place, "caught_by", number), f'"{name}" is none of {there}')
 
     def _fault(
         self,

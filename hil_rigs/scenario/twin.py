@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hil_rigs.scenario.judge import Verdict
 from hil_rigs.scenario.scenario_run import ScenarioResult
 
@@ -10,7 +12,26 @@ def twin_verdict(result: ScenarioResult) -> Verdict:
     """pass: the defect was caught, by what the scenario names; fail: it went unnoticed; error: it never ran."""
     if result.verdict in (Verdict.ERROR, Verdict.NOT_RUN):
         return result.verdict
-    failed = {one.id for one in result.failed}
-    wanted = set(result.caught_by)
-    caught = wanted <= failed if wanted else bool(failed)
-    return Verdict.PASS if caught else Verdict.FAIL
+    return Verdict.FAIL if uncaught(result) else Verdict.PASS
+
+
+def uncaught(result: ScenarioResult) -> str:
+    """Why the defect does not count as caught; "" when it does."""
+    failed = [one.id for one in result.failed]
+    if not failed:
+        return "nothing failed with the defect: the scenario does not notice it"
+    became = {one.id: one.verdict for one in result.judged}
+    missing = [
+        name if became[name] is Verdict.PASS else f"{name} ({became[name]})"
+        for name in dict.fromkeys(result.caught_by)
+        if name not in failed
+    ]
+    if not missing:
+        return ""
+    was = "was" if len(missing) == 1 else "were"
+    return f"{_and(missing)} {was} to fail and did not; what failed: {_and(failed)}"
+
+
+def _and(names: Sequence[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last

@@ -60,6 +60,11 @@ def test_a_seed_is_a_number(small: Path) -> None:
             "4: when[0].time: expected text like 5 s (a duration), found the number 30; write 30 s",
         ),
         ("then:\n", "then:\n  - {check: csms.values}\n", "6: then[0].check: csms.values needs page"),
+        (
+            "when:\n",
+            'defects:\n  - {seed: board.any_diode, caught_by: ["then[9]"]}\nwhen:\n',
+            '4: defects[0].caught_by[0]: "then[9]" is none of then[0]\n',
+        ),
         ("then:\n", "then:\n  - {check: store.pair}\n", '6: then[0].check: no check "store.pair"; did you mean'),
     ],
 )
