@@ -7,8 +7,11 @@ from collections.abc import Iterable
 from hil_rigs.scenario.pattern import Observation
 
 
-def endings(seen: Iterable[Observation]) -> str:
-    """The newest refusal or end at each connector since its last authorisation, and the no of a CSMS; "" without."""
+def endings(seen: Iterable[Observation], start: float) -> str:
+    """The newest refusal or end at each connector since its last authorisation, and the no of a CSMS; "" without.
+
+    start: boot-time seconds from which times are counted.
+    """
     told: dict[str, str] = {}
     said: dict[str, str] = {}
     for one in seen:
@@ -20,7 +23,7 @@ def endings(seen: Iterable[Observation]) -> str:
         elif one.name == "authorised":
             told.pop(one.source, None)
         elif one.name == "refused":
-            told[one.source] = f"refused at {one.at:.3f} s: {one.fields['why']}"
+            told[one.source] = f"refused at {one.at - start:.3f} s: {one.fields['why']}"
         elif one.name == "state" and one.fields["phase"] == "STOP":
-            told.setdefault(one.source, f"transaction ended at {one.at:.3f} s: {one.fields['why']}")
+            told.setdefault(one.source, f"transaction ended at {one.at - start:.3f} s: {one.fields['why']}")
     return "".join(f"; {text}" for text in (*told.values(), *(said.values() if told else ())) if text)

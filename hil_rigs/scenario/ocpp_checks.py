@@ -48,7 +48,7 @@ def one_in_flight(remains: Remains, _values: Mapping[str, object]) -> list[str]:
         sent = one.fields["direction"] == "sent"
         if sent and message[0] == CALL:
             if waiting and one.at - since < CALL_TIMEOUT_S:
-                wrong.append(f"{message[2]} at {one.at:.3f} s while {waiting} waited")
+                wrong.append(f"{message[2]} at {one.at - remains.start:.3f} s while {waiting} waited")
             waiting, since, calls = str(message[2]), one.at, calls + 1
         elif not sent and message[0] != CALL:
             waiting = ""

@@ -72,9 +72,9 @@ class Stage:
             rows = Counter(one.record.record_id for one in stored)
             delivered = [Delivered(one.record, rows[one.record.record_id]) for one in stored]
         key = decode_public_key((await self.bench.signer.identity()).public_key)
-        return Remains(
-            self.folder, key, entries, delivered, self.observer, self.energy.by_transaction(), (self.held, holdings())
-        )
+        held = self.held, holdings()
+        plant_wh = self.energy.by_transaction()
+        return Remains(self.folder, key, entries, delivered, self.observer, plant_wh, held, self.start)
 
 
 @asynccontextmanager
@@ -91,9 +91,10 @@ async def open_stage(
     breakable = Breakable(clock, trace)
     async with open_bench(rig, clock, folder, trace, say, breakable.hooks()) as bench, sampled(bench, trace):
         breakable.attach(bench)
-        actor = Actor(breakable, observer)
+        start = clock.monotonic()
+        actor = Actor(breakable, observer, start)
         try:
             energy = PlantEnergy(bench, observer)
-            yield Stage(bench, breakable, observer, actor, energy, folder, clock.monotonic(), holdings())
+            yield Stage(bench, breakable, observer, actor, energy, folder, start, holdings())
         finally:
             actor.close()

@@ -27,7 +27,7 @@ class Remains:
     """entries: of the journal. delivered: what the embedded backend holds, None without one.
 
     plant_wh: exact energy of the plant by transaction, where one connector had only that transaction. held: open files,
-    tasks and threads, when the rig was up and at the end.
+    tasks and threads, when the rig was up and at the end. start: boot-time seconds at which it was up.
     """
 
     folder: Path
@@ -37,6 +37,7 @@ class Remains:
     observer: Observer
     plant_wh: dict[str, Decimal] = field(default_factory=dict)
     held: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
+    start: float = 0.0
 
     def records(self) -> list[SignedRecord]:
         """Every signed record of the journal, in its order."""

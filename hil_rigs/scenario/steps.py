@@ -36,11 +36,15 @@ class StepError(RigError):
 
 
 class Actor:
-    """Does steps. observer: what is seen. since: number of the first observation after the last step."""
+    """Does steps. observer: what is seen. start: boot-time seconds at which the rig was up.
 
-    def __init__(self, breakable: Breakable, observer: Observer) -> None:
+    since: number of the first observation after the last step.
+    """
+
+    def __init__(self, breakable: Breakable, observer: Observer, start: float) -> None:
         self.observer = observer
         self.since = 0
+        self._start = start
         self._breakable = breakable
         self._bench = breakable.bench
         self._undo: dict[str, Undo] = {}
@@ -204,8 +208,8 @@ class Actor:
     def _last(self, channel: str) -> str:
         """The newest of a channel, for whoever looks for what is missing."""
         newest = [one for one in self.observer.seen if one.channel == channel][-5:]
-        seen = ", ".join(f"{one.name} at {one.at:.3f} s" for one in newest)
-        return f"last seen on {channel}: {seen or 'nothing'}{endings(self.observer.seen)}"
+        seen = ", ".join(f"{one.name} at {one.at - self._start:.3f} s" for one in newest)
+        return f"last seen on {channel}: {seen or 'nothing'}{endings(self.observer.seen, self._start)}"
 
 
 def _token(step: said.Card) -> IdToken:

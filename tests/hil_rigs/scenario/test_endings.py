@@ -7,11 +7,14 @@ from hil_rigs.scenario.observer import Observer
 from ports.trace import TraceEvent
 
 
+START = 1000.0  # the boot was before the rig was up
+
+
 def seen(*events: tuple[float, str, dict[str, object]]) -> str:
     observer = Observer()
     for at, kind, data in events:
-        observer(TraceEvent(at, "session", kind, "csms" if kind.startswith("csms") else "1", data))
-    return endings(observer.seen)
+        observer(TraceEvent(START + at, "session", kind, "csms" if kind.startswith("csms") else "1", data))
+    return endings(observer.seen, START)
 
 
 IN: tuple[float, str, dict[str, object]] = (1.0, "session.authorised", {})
