@@ -29,12 +29,14 @@ class CpoMqttServer:
         *,
         prefix: str = PREFIX,
         client_id: str = "plugbench-cpo",
+        name: str = "cpo",
         faults: BackendFaults = no_backend_fault,
         tracer: Tracer = no_trace,
     ) -> None:
         self._receiver = receiver
         self._clock = clock
         self._answers = f"{prefix}/answers/"
+        self._name = name
         self._faults = faults
         self._tracer = tracer
         self._session = MqttSession(broker, client_id, [f"{prefix}/records/+"], self._take, clock)
@@ -89,4 +91,4 @@ class CpoMqttServer:
             self._trace("cpo.trouble", why=str(error))
 
     def _trace(self, kind: str, **data: object) -> None:
-        self._tracer(TraceEvent(self._clock.monotonic(), "backend", kind, "cpo", data))
+        self._tracer(TraceEvent(self._clock.monotonic(), "backend", kind, self._name, data))

@@ -67,14 +67,21 @@ _CONTEXTS: dict[str, Collection[str]] = {"Transaction.Begin": {Tx.BEGIN}, "Trans
 
 
 class CpoReceiver:
-    """Takes records, from any number of senders at once."""
+    """Takes records, from any number of senders at once. name: the source of its trace."""
 
     def __init__(
-        self, database: Database, clock: Clock, *, policy: KeyPolicy = KeyPolicy.REGISTERED, tracer: Tracer = no_trace
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        policy: KeyPolicy = KeyPolicy.REGISTERED,
+        name: str = "cpo",
+        tracer: Tracer = no_trace,
     ) -> None:
         self._database = database
         self._clock = clock
         self._policy = policy
+        self._name = name
         self._tracer = tracer
 
     async def receive(self, message: SignedRecord) -> Ack:
@@ -168,7 +175,7 @@ class CpoReceiver:
                 self._clock.monotonic(),
                 "backend",
                 kind,
-                "cpo",
+                self._name,
                 {"record": message.record_id, "meter": message.meter, "page": message.page, **data},
             )
         )

@@ -80,7 +80,7 @@ async def build_backends(
 async def _receiver(name: str, folder: Path, clock: Clock, tracer: Tracer) -> tuple[CpoReceiver, Database]:
     database = Database(f"sqlite:///{folder / f'{name}.db'}", clock)
     await database.write(prepare)
-    return CpoReceiver(database, clock, tracer=tracer), database
+    return CpoReceiver(database, clock, name=name, tracer=tracer), database
 
 
 async def _rest(
@@ -121,7 +121,9 @@ async def _mqtt(
         broker = await spawn_broker(folder / f"{name}.broker", clock, stack)
         receiver, database = await _receiver(name, folder, clock, tracer)
         stack.push_async_callback(database.close)
-        server = CpoMqttServer(receiver, broker, clock, prefix=resource.topic, faults=hooks.cpo, tracer=tracer)
+        server = CpoMqttServer(
+            receiver, broker, clock, prefix=resource.topic, name=name, faults=hooks.cpo, tracer=tracer
+        )
         await server.start()
         stack.push_async_callback(server.close)
         backends.embedded.append(EmbeddedCpo(name, receiver, database, str(broker)))

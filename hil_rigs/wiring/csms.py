@@ -189,7 +189,7 @@ async def _serve(
         for one in partners:
             if one in around.operators.embedded:
                 await around.operators.embedded[one].remote.reach(CPO.id, running.ocpi.versions_url)
-    receiver = CpoReceiver(database, around.clock, tracer=around.tracer)
+    receiver = CpoReceiver(database, around.clock, name=name, tracer=around.tracer)
     backends.embedded.append(EmbeddedCpo(name, receiver, database, running.url))
     return running
 

@@ -146,9 +146,10 @@ async def test_the_key_that_a_record_carries_counts_for_nothing_when_keys_are_re
 
 async def test_refusals_are_traced(database: Database) -> None:
     events: list[TraceEvent] = []
-    receiver = CpoReceiver(database, ManualClock(), tracer=events.append)
+    receiver = CpoReceiver(database, ManualClock(), name="office", tracer=events.append)
     await refused(receiver, RecordMaker().make())
-    assert [(event.kind, event.data["refusal"]) for event in events] == [("cpo.refused", Refusal.KEY)]
+    (event,) = events
+    assert (event.kind, event.source, event.data["refusal"]) == ("cpo.refused", "office", Refusal.KEY)
 
 
 async def test_tables_of_another_version_are_refused(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ async def serve_cpo(
     platform = ocpi and OcpiPlatform(ocpi, database, clock, access.account, name=settings.name, tracer=tracer)
     transactions = Transactions(
         database,
-        CpoReceiver(database, clock, tracer=tracer),
+        CpoReceiver(database, clock, name=settings.name, tracer=tracer),
         clock,
         name=settings.name,
         sinks=list(takers),
