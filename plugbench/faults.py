@@ -7,7 +7,9 @@ from argparse import ArgumentParser, Namespace, _SubParsersAction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hil_rigs.fault_catalogue.entry import Entry
+    from collections.abc import Sequence
+
+    from hil_rigs.fault_catalogue.entry import Entry, Parameter
 
 
 def add_commands(subparsers: _SubParsersAction[ArgumentParser]) -> None:
@@ -26,7 +28,12 @@ def run(args: Namespace) -> int:
 
     if args.defects:
         for name, seed in DEFECTS.items():
-            print(json.dumps({"defect": name, "meaning": seed.meaning}) if args.json else f"{name}\n  {seed.meaning}")
+            if args.json:
+                parameters = _parameters(seed.parameters)
+                print(json.dumps({"defect": name, "meaning": seed.meaning, "parameters": parameters}))
+            else:
+                print(f"{name}\n  {seed.meaning}")
+                _show_parameters(seed.parameters, "  ")
         return 0
     chosen = [entry for entry in CATALOGUE.values() if entry.layer == args.name or not args.name]
     if not chosen:
@@ -46,10 +53,14 @@ def run(args: Namespace) -> int:
 def _show(entry: Entry) -> None:
     print(f"  {entry.name}  on: {entry.on}{'' if entry.counts else '  (not counted)'}")
     print(f"    {entry.effect}; undone: {entry.undo}")
-    for one in entry.parameters:
+    _show_parameters(entry.parameters, "    ")
+
+
+def _show_parameters(parameters: Sequence[Parameter], indent: str) -> None:
+    for one in parameters:
         value = "required" if one.required else "optional" if one.optional else f"{one.default}"
         text = " ".join(filter(None, (one.unit, one.meaning, "/".join(one.choices))))
-        print(f"    {one.name} ({value}) {text}".rstrip())
+        print(f"{indent}{one.name} ({value}) {text}".rstrip())
 
 
 def _plain(entry: Entry) -> dict[str, object]:
@@ -60,15 +71,19 @@ def _plain(entry: Entry) -> dict[str, object]:
         "effect": entry.effect,
         "undo": entry.undo,
         "counts": entry.counts,
-        "parameters": [
-            {
-                "name": one.name,
-                "unit": one.unit,
-                "default": one.default,
-                "required": one.required,
-                "meaning": one.meaning,
-                "choices": list(one.choices),
-            }
-            for one in entry.parameters
-        ],
+        "parameters": _parameters(entry.parameters),
     }
+
+
+def _parameters(parameters: Sequence[Parameter]) -> list[dict[str, object]]:
+    return [
+        {
+            "name": one.name,
+            "unit": one.unit,
+            "default": one.default,
+            "required": one.required,
+            "meaning": one.meaning,
+            "choices": list(one.choices),
+        }
+        for one in parameters
+    ]

@@ -73,12 +73,18 @@ def checked(name: str, parameters: Sequence[Parameter], given: Mapping[str, Valu
         if parameter.name not in given and parameter.optional:
             continue
         if parameter.name not in given and parameter.required:
-            raise LocalError(f"{name} needs {parameter.name} {parameter.unit}".rstrip())
+            words = parameter.unit or " or ".join(parameter.choices)
+            raise LocalError(f"{name} needs {parameter.name} {words}".rstrip())
         value = given.get(parameter.name, parameter.default)
         if parameter.choices and value not in parameter.choices:
             words = ", ".join(parameter.choices)
             raise LocalError(f"{name}: {parameter.name} is {value!r}, not one of {words}")
-        if isinstance(parameter.default, int | float) and not isinstance(value, int | float):
+        if isinstance(parameter.default, bool):
+            if not isinstance(value, bool):
+                raise LocalError(f"{name}: {parameter.name} is {value!r}, not true or false")
+        elif isinstance(parameter.default, int | float) and (
+            isinstance(value, bool) or not isinstance(value, int | float)
+        ):
             raise LocalError(f"{name}: {parameter.name} is {value!r}, not a number ({parameter.unit})")
         values[parameter.name] = value
     return values

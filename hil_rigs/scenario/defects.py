@@ -19,19 +19,17 @@ from gateway.journal_entry import Entry
 from gateway.meter_reader import LostMeterError
 from hil_rigs.fault_catalogue import catalogue
 from hil_rigs.fault_catalogue.breakable import Breakable
-from hil_rigs.fault_catalogue.entry import Undo
+from hil_rigs.fault_catalogue.entry import Parameter, Undo, checked
 from hil_rigs.scenario.charging_defects import CHARGING_DEFECTS
 from hil_rigs.scenario.format import Defect
 from hil_rigs.scenario.seed import Seed, Values, patched, replace
 from hil_rigs.scenario.session_defects import SESSION_DEFECTS
 from ports.backend import Ack, SignedRecord
 from ports.clock import TimeStatus
-from ports.errors import LocalError
 
 
 def _without_page(bench: Breakable, values: Values) -> None:
-    """with: record = which one, counted from 1."""
-    journal, lost = bench.bench.journal, int(values.get("record", 2))
+    journal, lost = bench.bench.journal, int(values["record"])
 
     async def fewer(*arguments: Any) -> list[Entry]:
         found = await journal.entries(*arguments)
@@ -74,11 +72,8 @@ _SENSES = {
 
 
 def _blind_board(bench: Breakable, values: Values) -> None:
-    sense = str(values.get("to", ""))
-    if sense not in _SENSES:
-        raise LocalError(f"board.blind: to is {sense!r}, not one of {', '.join(_SENSES)}")
     for connector in bench.bench.plant.connectors.values():
-        replace(connector.charger.board, "machine", **{_SENSES[sense]: lambda *_arguments: []})
+        replace(connector.charger.board, "machine", **{_SENSES[values["to"]]: lambda *_arguments: []})
 
 
 def _any_diode(bench: Breakable, _values: Values) -> None:
@@ -111,8 +106,7 @@ def _ventilation(ventilated: bool, bench: Breakable, _values: Values) -> None:
 
 
 def _slow_pilot(bench: Breakable, values: Values) -> None:
-    """with: seconds."""
-    delay_s, agenda = float(values.get("seconds", 0.5)), bench.bench.plant.agenda
+    delay_s, agenda = float(values["seconds"]), bench.bench.plant.agenda
     for connector in bench.bench.plant.connectors.values():
         board = connector.charger.board
         machine = board.machine
@@ -157,8 +151,7 @@ def _charges_unsigned(bench: Breakable, _values: Values) -> None:
 
 
 def _loses_delivery(bench: Breakable, values: Values) -> None:
-    """with: record = which delivery, counted from 1."""
-    lost, count = int(values.get("record", 5)), 0
+    lost, count = int(values["record"]), 0
     for line in bench.bench.forwarder._lines.values():  # noqa: SLF001 - a defect is where nobody looks
         backend = line.backend
 
@@ -175,14 +168,26 @@ DEFECTS: Mapping[str, Seed] = {
     "gateway.believes_wall_clock": Seed("times are compared as the clock on the wall shows them", _wall_clock),
     "gateway.gives_up_meter": Seed("a meter that was silent once is never asked again", _gives_up_meter),
     "gateway.charges_unsigned": Seed("charging goes on however long the token is away", _charges_unsigned),
-    "gateway.loses_delivery": Seed("a delivery is taken for done that never was (record)", _loses_delivery),
-    "board.blind": Seed(f"the board does not sense one thing (to: {', '.join(_SENSES)})", _blind_board),
+    "gateway.loses_delivery": Seed(
+        "a delivery is taken for done that never was",
+        _loses_delivery,
+        (Parameter("record", "", 5, "which delivery, from 1"),),
+    ),
+    "board.blind": Seed(
+        "the board does not sense one thing",
+        _blind_board,
+        (Parameter("to", "", choices=tuple(_SENSES), required=True),),
+    ),
     "board.any_diode": Seed("the board never looks at the negative half of the pilot", _any_diode),
     "board.skips_self_test": Seed("the board takes its residual current device for sound", _no_self_test),
     "board.always_ventilated": Seed("ventilation is taken for granted", partial(_ventilation, True)),
     "board.never_ventilated": Seed("there is ventilation, and nobody knows", partial(_ventilation, False)),
-    "board.slow_pilot": Seed("the board sees the pilot late (seconds)", _slow_pilot),
-    "journal.loses_page": Seed("the store loses a record", _without_page),
+    "board.slow_pilot": Seed(
+        "the board sees the pilot late", _slow_pilot, (Parameter("seconds", "s", 0.5, "how late"),)
+    ),
+    "journal.loses_page": Seed(
+        "the store loses a record", _without_page, (Parameter("record", "", 2, "which one, from 1"),)
+    ),
     "gateway.deaf_to_pilot": Seed("the gateway does not act on the pilot while it charges", _deaf_to_pilot),
     "meter.stuck_driver": Seed("the driver hands out its first reading again and again", _stuck_driver),
     **SESSION_DEFECTS,
@@ -195,7 +200,7 @@ def plant(bench: Breakable, defect: Defect) -> Undo:
     seed = DEFECTS.get(defect.seed)
     if seed is None:
         return catalogue.inject(bench, defect.seed, defect.on, defect.values)
-    return seed.plant(bench, defect.values) or _nothing
+    return seed.plant(bench, checked(defect.seed, seed.parameters, defect.values)) or _nothing
 
 
 def _nothing() -> None:

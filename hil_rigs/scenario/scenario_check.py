@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from hil_rigs.fault_catalogue import catalogue
-from hil_rigs.fault_catalogue.entry import checked
+from hil_rigs.fault_catalogue.entry import Parameter, checked
 from hil_rigs.resources import VehicleResource
 from hil_rigs.rig_file import RigFile, RigFileError
 from hil_rigs.scenario import checks
@@ -92,16 +92,31 @@ class Checker:
         except LocalError as error:
             self._source.report((*place, "check"), str(error))
             return
+        self._values(name, check.parameters, values, place, "check")
+
+    def _values(
+        self,
+        name: str,
+        parameters: Sequence[Parameter],
+        values: Mapping[str, said.Scalar],
+        place: Place,
+        key: str,
+    ) -> None:
+        """key: where the name stands, for what is missing when there is no `with`."""
         try:
-            checked(name, check.parameters, values)
+            checked(name, parameters, values)
         except LocalError as error:
-            self._source.report((*place, "with" if values else "check"), str(error))
+            self._source.report((*place, "with" if values else key), str(error))
 
     def _defect(self, one: said.Defect, place: Place, rig: RigFile | None) -> None:
         if one.seed not in DEFECTS and one.seed not in catalogue.CATALOGUE:
             self._source.report((*place, "seed"), f'no defect or fault "{one.seed}"; there are {", ".join(DEFECTS)}')
         elif one.seed not in DEFECTS:
             self._fault(one.seed, one, None, place, rig)
+        else:
+            self._values(one.seed, DEFECTS[one.seed].parameters, one.values, place, "seed")
+            if one.on:
+                self._source.report((*place, "on"), f'{one.seed} is a defect of the device: leave out on, "{one.on}"')
         last = len(self._scenario.then) - 1
         for number, name in enumerate(one.caught_by):
             found = re.fullmatch(r"then\[(\d+)\]", name)
@@ -122,10 +137,8 @@ class Checker:
         except LocalError as error:
             self._source.report((*place, "fault"), str(error))
             return
-        try:
-            entry.checked(one.values)
-        except LocalError as error:
-            self._source.report((*place, "with"), str(error))
+        key = "seed" if isinstance(one, said.Defect) else "fault"
+        self._values(name, entry.parameters, one.values, place, key)
         if rig is not None and (problem := target_problem(entry, one.on, rig.rig)):
             self._source.report((*place, "on"), problem)
         if times is not None and not entry.counts:

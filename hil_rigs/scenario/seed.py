@@ -7,17 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from hil_rigs.fault_catalogue.breakable import Breakable
-from hil_rigs.fault_catalogue.entry import Undo
+from hil_rigs.fault_catalogue.entry import Parameter, Undo
 
 Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """meaning: what is wrong with the device. plant: puts it in; returns what takes it out where the bench does not."""
+    """meaning: what is wrong with the device. plant: puts it in; returns what takes it out where the bench does not.
+
+    parameters: what `with` may hold; `plant` gets all of them.
+    """
 
     meaning: str
     plant: Callable[[Breakable, Values], Undo | None]
+    parameters: tuple[Parameter, ...] = ()
 
 
 class Impostor:

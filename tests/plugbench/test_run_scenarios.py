@@ -65,6 +65,18 @@ def test_a_seed_is_a_number(small: Path) -> None:
             'defects:\n  - {seed: board.any_diode, caught_by: ["then[9]"]}\nwhen:\n',
             '4: defects[0].caught_by[0]: "then[9]" is none of then[0]\n',
         ),
+        *(
+            ("when:\n", f"defects:\n  - {{seed: {defect}}}\nwhen:\n", f"4: defects[0].{says}")
+            for defect, says in (
+                ("board.blind", "seed: board.blind needs to residual or heat or"),
+                ("board.blind, with: {to: hete}", "with: board.blind: to is 'hete', not one of residual, heat"),
+                ("board.slow_pilot, with: {s: 1}", "with: board.slow_pilot has no s: it has seconds"),
+                ("board.slow_pilot, with: {seconds: x}", "with: board.slow_pilot: seconds is 'x', not a number (s)"),
+                ("board.slow_pilot, with: {seconds: true}", "with: board.slow_pilot: seconds is True, not a number"),
+                ("board.any_diode, with: {s: 1}", "with: board.any_diode has no s: it has no parameters"),
+                ("board.any_diode, on: m1", "on: board.any_diode is a defect of the device: leave out on"),
+            )
+        ),
         ("then:\n", "then:\n  - {check: store.pair}\n", '6: then[0].check: no check "store.pair"; did you mean'),
     ],
 )

@@ -1,4 +1,4 @@
-"""`plugbench channels` and `plugbench checks`."""
+"""`plugbench channels`, `plugbench checks` and `plugbench faults --defects`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from hil_rigs.scenario.channels import CHANNELS
 from hil_rigs.scenario.checks import CHECKS
+from hil_rigs.scenario.defects import DEFECTS
 from plugbench.__main__ import main
 
 
@@ -33,6 +34,15 @@ def test_checks_with_their_parameters(capsys: pytest.CaptureFixture[str]) -> Non
     assert "  page (required) PG of a record: T6\n" in output(capsys, "checks", "csms.values")
     assert "  mixed_pair (false) true: " in listed
     assert len(output(capsys, "checks", "--json").splitlines()) == len(CHECKS)
+
+
+def test_defects_with_their_parameters(capsys: pytest.CaptureFixture[str]) -> None:
+    listed = output(capsys, "faults", "--defects")
+    assert [line for line in listed.splitlines() if not line.startswith(" ")] == list(DEFECTS)
+    assert "board.slow_pilot\n  the board sees the pilot late\n  seconds (0.5) s how late\n" in listed
+    assert "  to (required) residual/heat/" in listed
+    lines = [json.loads(line) for line in output(capsys, "faults", "--defects", "--json").splitlines()]
+    assert [one["parameters"][0]["default"] for one in lines if one["defect"] == "journal.loses_page"] == [2]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from hil_rigs.scenario.endings import endings
 from hil_rigs.scenario.observer import Observer
 from ports.trace import TraceEvent
 
-
 START = 1000.0  # the boot was before the rig was up
 
 
