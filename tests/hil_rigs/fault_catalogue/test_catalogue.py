@@ -25,7 +25,7 @@ def test_every_fault_says_what_it_does_and_takes_its_defaults(entry: Entry) -> N
             with pytest.raises(LocalError, match="not one of"):
                 entry.checked({**required, one.name: "something else"})
         elif isinstance(one.default, int | float) and not one.required:
-            with pytest.raises(LocalError, match="not a number|not true or false"):
+            with pytest.raises(LocalError, match=r"not (a number|true or false)"):
                 entry.checked({**required, one.name: "much"})
     with pytest.raises(LocalError, match="has no nonsense"):
         entry.checked({**required, "nonsense": 1})
