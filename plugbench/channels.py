@@ -40,11 +40,14 @@ def run(args: Namespace) -> int:
         if fields is None:
             continue
         if args.json:
-            print(json.dumps({"channel": args.channel, "name": name, "fields": _written(fields)}))
+            values = {field: sorted(each) for field, each in sorted(fields.values.items())}
+            print(json.dumps({"channel": args.channel, "name": name, "fields": _written(fields), "values": values}))
         elif len(fields.names) > MANY and not args.name:
             print(f"{name}: {len(fields.names)} fields: plugbench channels {args.channel} {name}")
         else:
             print(f"{name}: {' '.join(_written(fields)) or 'no fields'}")
+            for field, values in sorted(fields.values.items()) if args.name else ():
+                print(f"  {field}: {', '.join(sorted(values))}")
     return 0
 
 

@@ -11,6 +11,7 @@ from hil_rigs.fault_catalogue.catalogue import CATALOGUE
 from hil_rigs.rig import Rig
 from hil_rigs.scenario.channels import CHANNELS, ROWS, Names
 from hil_rigs.scenario.event_kinds import KINDS, RECORD, RECORDS
+from hil_rigs.scenario.field_values import BEGUN_VALUES, RECORD_VALUES, VALUES, Values
 from hil_rigs.scenario.message_fields import (
     Fields,
     ocpp_fields,
@@ -24,6 +25,7 @@ from hil_rigs.scenario.pattern import Condition, Pattern, parse_pattern
 from ports.trace import TraceEvent
 
 _NEAR = 0.6  # of difflib: how alike a name has to be to be meant
+_NULL = "null"  # as a pattern names a field that is there without a value
 
 
 def read_pattern(text: str, *, live: bool = False) -> Pattern:
@@ -79,14 +81,14 @@ def names_of(channel: str) -> tuple[str, ...]:
 @cache
 def _fields(channel: str, name: str) -> Fields:
     if name in (kinds := _of_kinds(channel)):
-        return reduce(or_, (_read(KINDS[kind]) for kind in kinds[name]))
+        return reduce(or_, (_read(KINDS[kind], VALUES.get(kind)) for kind in kinds[name]))
     if channel in ("wire.v2g", "evcc") and name in v2g_messages():
         return v2g_fields(name)
     if channel == "store":
-        return _read(RECORD)
+        return _read(RECORD, RECORD_VALUES)
     if channel == "fault":
         parameters = {parameter.name for entry in CATALOGUE.values() for parameter in entry.parameters}
-        return Fields(frozenset({"fault", "times", *parameters}))
+        return Fields(frozenset({"fault", "times", *parameters}), values=BEGUN_VALUES)
     if channel in ("ocpp", "csms"):
         return ocpp_fields(name)
     return session_events()[name]
@@ -118,6 +120,9 @@ def _field_problem(condition: Condition, fields: Fields) -> str:
         size = fields.lists[last]
         of = f" of {size}" if size else ""
         return f"has a list{of} in {last}: write {last}.0 for its first, or {last}~... to look into all of it"
+    values = fields.values.get(last)
+    if values is not None and condition.operator in ("=", "!=") and condition.value not in (*values, _NULL):
+        return f"never has {last}={condition.value}; {_near(condition.value, sorted(values))}"
     return ""
 
 
@@ -141,11 +146,11 @@ def _of_kinds(channel: str) -> Mapping[str, list[str]]:
     return found
 
 
-def _read(words: str) -> Fields:
+def _read(words: str, values: Values | None = None) -> Fields:
     names, lists = set[str](), dict[str, str]()
     for word in words.split():
         name, bracket, size = word.removesuffix("]").partition("[")
         names.add(name)
         if bracket:
             lists[name] = size
-    return Fields(frozenset(names - {"..."}), lists, "..." in names)
+    return Fields(frozenset(names - {"..."}), lists, "..." in names, values or {})

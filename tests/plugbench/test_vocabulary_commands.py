@@ -20,6 +20,7 @@ def output(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 def test_channels_names_and_fields(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split()[0] for line in output(capsys, "channels").splitlines()] == list(CHANNELS)
     assert "flow: closed milliamperes[3] millivolts[3] watts\n" in output(capsys, "channels", "wire.power")
+    assert "\n  active: false, true\n  fault: CommunicationFault, " in output(capsys, "channels", "session", "fault")
     messages = output(capsys, "channels", "wire.v2g")
     assert "fields: plugbench channels wire.v2g SessionStopRes\n" in messages
     assert "AC_EVSEStatus" in output(capsys, "channels", "wire.v2g", "ChargingStatusRes")
