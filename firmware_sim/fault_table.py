@@ -35,6 +35,7 @@ from firmware_sim.fault_effects import (
     weld,
 )
 from firmware_sim.pilot import Diode
+from ports.charge_control import ControlFault
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,10 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One row. on: "pilot", "vehicle", "charger", "dc" (its power stage) or "mains". mrec: its code or None."""
+    """One row. on: "pilot", "vehicle", "charger", "dc" (its power stage) or "mains". mrec: its code or None.
+
+    reported: as what the board reports it, when it does.
+    """
 
     name: str
     on: str
@@ -60,6 +64,7 @@ class Fault:
     effect: str
     undo: str
     apply: Callable[[Target, Values], Undo]
+    reported: ControlFault | None = None
 
 
 MA = Parameter("milliamperes", "mA", 6.1, 0.0, 1000.0)
@@ -76,6 +81,7 @@ FAULTS: dict[str, Fault] = {
             "open: the vehicle is invisible, state A",
             "a sound diode",
             lambda t, v: set_vehicle(t, "diode", Diode(v.word("kind"))),
+            ControlFault.DIODE,
         ),
         Fault(
             "PilotFault.cp_pe_short",
@@ -85,6 +91,7 @@ FAULTS: dict[str, Fault] = {
             "0 V on the pilot: state E, the contactor opens within 100 ms",
             "the short is removed",
             lambda t, _v: set_pilot(t, cp_pe_short=True),
+            ControlFault.PILOT,
         ),
         Fault(
             "PilotFault.drift",
@@ -94,6 +101,7 @@ FAULTS: dict[str, Fault] = {
             "the station measures so much more; up to 1 V the states hold, between the bands PilotFault after 1.5 s",
             "no drift",
             lambda t, v: set_pilot(t, drift_v=v.number("volts")),
+            ControlFault.PILOT,
         ),
         Fault(
             "PilotFault.c_pulse",
@@ -121,15 +129,18 @@ FAULTS: dict[str, Fault] = {
             "the station's ground monitor finds no protective earth: it opens, and needs a reset",
             "earth is back; the board still needs its reset",
             no_earth,
+            ControlFault.GROUND,
         ),
         Fault(
             "GroundFailure.residual_dc",
             "charger",
             2,
             (MA,),
-            "from 6 mA on the residual current device opens by itself in 20 ms, then reports; needs a reset",
+            "from 6 mA on the residual current device opens by itself: 20 ms until it trips, 25 ms more until the "
+            "contactor reports open, and the fault 5 ms later; needs a reset",
             "no residual current; the board still needs its reset",
             residual("dc_ma"),
+            ControlFault.GROUND,
         ),
         Fault(
             "GroundFailure.residual_ac",
@@ -139,6 +150,7 @@ FAULTS: dict[str, Fault] = {
             "from 30 mA on, as residual_dc",
             "no residual current; the board still needs its reset",
             residual("ac_ma"),
+            ControlFault.GROUND,
         ),
         Fault(
             "GroundFailure.self_test",
@@ -148,6 +160,7 @@ FAULTS: dict[str, Fault] = {
             "the residual current device fails its test before the next close, which is refused; needs a reset",
             "the device is sound; the board still needs its reset",
             self_test,
+            ControlFault.GROUND,
         ),
         Fault(
             "InvalidVehicleMode.ignores_pwm_off",
@@ -175,6 +188,7 @@ FAULTS: dict[str, Fault] = {
             "the vehicle draws so much more than it may; more than 5 A above the offer for 10 s opens the contactor",
             "it keeps to the offer",
             lambda t, v: set_vehicle(t, "excess_a", v.number("amperes")),
+            ControlFault.OVER_CURRENT,
         ),
         Fault(
             "ProximityFault.resistance",
@@ -184,6 +198,7 @@ FAULTS: dict[str, Fault] = {
             "proximity measures this: another rating (the lower one between two ranges), or a fault",
             "the cable's own resistor",
             lambda t, v: set_pilot(t, pp_fault_ohm=v.number("ohm")),
+            ControlFault.PROXIMITY,
         ),
         Fault(
             "ProximityFault.removed",
@@ -193,6 +208,7 @@ FAULTS: dict[str, Fault] = {
             "no resistor on proximity while the vehicle is there: the contactor opens",
             "the plug is in again",
             lambda t, _v: set_pilot(t, pp_removed=True),
+            ControlFault.PROXIMITY,
         ),
         Fault(
             "VentilationNotAvailable",
@@ -202,6 +218,7 @@ FAULTS: dict[str, Fault] = {
             "the vehicle asks for ventilation (state D): never closed without, charges with",
             "it charges in C",
             ventilation,
+            ControlFault.VENTILATION,
         ),
         Fault(
             "EVSEContactorFault.welded",
@@ -211,6 +228,7 @@ FAULTS: dict[str, Fault] = {
             "main contacts stay closed once they are: a fault 1 s after opening; energy goes on being counted",
             "the contacts part; the board still needs its reset",
             weld,
+            ControlFault.CONTACTOR,
         ),
         Fault(
             "EVSEContactorFault.late",
@@ -220,6 +238,7 @@ FAULTS: dict[str, Fault] = {
             "the contacts move so much later; more than 1 s is a fault",
             "they move in time",
             lambda t, v: set_contactor(t, late=ns(v.number("seconds"))),
+            ControlFault.CONTACTOR,
         ),
         Fault(
             "EVSEContactorFault.no_feedback",
@@ -229,6 +248,7 @@ FAULTS: dict[str, Fault] = {
             "the auxiliary contact never says closed: fault 1 s after the command, coil off",
             "the auxiliary contact works; the board still needs its reset",
             no_feedback,
+            ControlFault.CONTACTOR,
         ),
         Fault(
             "EVSEContactorFault.bounce",
@@ -240,6 +260,7 @@ FAULTS: dict[str, Fault] = {
             lambda t, v: set_contactor(
                 t, bounce=round(v.number("edges")), bounce_every=round(v.number("every_ms") * MS)
             ),
+            ControlFault.CONTACTOR,
         ),
         Fault(
             "ConnectorLockFailure.jam",
@@ -249,6 +270,7 @@ FAULTS: dict[str, Fault] = {
             "the lock does not move: commands fail after 2 s, and nothing closes without a lock",
             "it moves at the next command",
             jam,
+            ControlFault.LOCK,
         ),
         Fault(
             "BrokenLatch",
@@ -258,6 +280,7 @@ FAULTS: dict[str, Fault] = {
             "the bolt comes out by itself: while charging the contactor opens",
             "nothing: the next command locks again",
             broken_latch,
+            ControlFault.LOCK,
         ),
         Fault(
             "HighTemperature",
@@ -271,6 +294,7 @@ FAULTS: dict[str, Fault] = {
             "a ramp: half the current from 65, a quarter from 68, stop 5 s after 71; full again at 62",
             "room temperature at once",
             heat,
+            ControlFault.HIGH_TEMPERATURE,
         ),
         Fault(
             "EmergencyStop",
@@ -280,6 +304,7 @@ FAULTS: dict[str, Fault] = {
             "the button opens the contactor by itself",
             "the button is released",
             emergency_stop,
+            ControlFault.EMERGENCY_STOP,
         ),
         Fault(
             "CableCheckFault.insulation",
@@ -287,9 +312,11 @@ FAULTS: dict[str, Fault] = {
             11,
             (Parameter("kohm", "kohm", 20.0, 0.0, 100_000.0),),
             "so much between DC output and earth: below 100 ohm/V the cable check fails, and the isolation monitor "
-            "opens a closed contactor (needs a reset); below 500 ohm/V a warning",
+            "trips at once where the contactor is closed, which reports open 25 ms later (needs a reset); below "
+            "500 ohm/V a warning",
             "as before; the board still needs its reset",
             leak,
+            ControlFault.GROUND,
         ),
         Fault(
             "CableCheckFault.slow",
@@ -317,6 +344,7 @@ FAULTS: dict[str, Fault] = {
             "no mains at the whole plant: every contactor drops out",
             "mains are back; nothing closes by itself",
             lambda t, _v: set_level(t, 0.0),
+            ControlFault.POWER_LOSS,
         ),
         Fault(
             "PowerLoss.phase",
@@ -326,6 +354,7 @@ FAULTS: dict[str, Fault] = {
             "one phase of the whole plant is missing: three-phase boards open",
             "the phase is back",
             lose_phase,
+            ControlFault.POWER_LOSS,
         ),
         Fault(
             "UnderVoltage",
@@ -335,6 +364,7 @@ FAULTS: dict[str, Fault] = {
             "brown-out of the whole plant: below 75 % of nominal contactors drop out, above that meters show it",
             "nominal voltage",
             lambda t, v: set_level(t, v.number("per_cent") / 100),
+            ControlFault.POWER_LOSS,
         ),
         Fault(
             "OverVoltage",

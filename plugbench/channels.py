@@ -46,8 +46,8 @@ def run(args: Namespace) -> int:
             print(f"{name}: {len(fields.names)} fields: plugbench channels {args.channel} {name}")
         else:
             print(f"{name}: {' '.join(_written(fields)) or 'no fields'}")
-            for field, values in sorted(fields.values.items()) if args.name else ():
-                print(f"  {field}: {', '.join(sorted(values))}")
+            for field, words in sorted(fields.values.items()) if args.name else ():
+                print(f"  {field}: {', '.join(sorted(words))}")
     return 0
 
 

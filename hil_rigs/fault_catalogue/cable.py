@@ -15,9 +15,8 @@ def _entry(fault: firmware.Fault) -> Entry:
     parameters = tuple(
         Parameter(one.name, one.unit, one.default, _limits(one), one.choices) for one in fault.parameters
     )
-    return Entry(
-        f"cable.{fault.name}", "connector or vehicle", parameters, fault.effect, fault.undo, inject, counts=False
-    )
+    effect = f"{fault.effect}; reported as {fault.reported}" if fault.reported else fault.effect
+    return Entry(f"cable.{fault.name}", "connector or vehicle", parameters, effect, fault.undo, inject, counts=False)
 
 
 def _limits(one: object) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from firmware_sim.fault_table import FAULTS, Fault
 from firmware_sim.faults import Target, inject
-from ports.charge_control import ControlFault
+from ports.charge_control import ContactorChanged, ControlFault, FaultChanged
 from ports.errors import LocalError, PeerError
 from tests.firmware_sim.bench import Bench, on_bench
 
@@ -52,6 +52,7 @@ def test_outcome_while_charging_then_undo_and_a_new_session(fault: Fault) -> Non
         opened, faults = OUTCOMES[fault.name]
         assert bench.contactor() == [True, *opened]
         assert {f.value for f in (await bench.charger.status()).faults} == faults
+        assert faults <= {fault.reported}
         undo()
         undo()  # harmless
         await bench.clock.sleep(1)
@@ -63,6 +64,20 @@ def test_outcome_while_charging_then_undo_and_a_new_session(fault: Fault) -> Non
         await bench.charge(16)
         assert bench.point.electrical().current_a == (16.0, 16.0, 16.0)
         assert [e.kind for e in bench.trace if e.layer == "fault"] == ["fault.injected", "fault.undone"]
+
+    on_bench(main)
+
+
+def test_residual_current_opens_as_soon_as_the_table_says() -> None:
+    async def main(bench: Bench) -> None:
+        await bench.charge(16)
+        struck = bench.clock.monotonic()
+        bench.inject("GroundFailure.residual_dc")
+        await bench.clock.sleep(1)
+        opened = bench.at(lambda event: isinstance(event, ContactorChanged) and not event.closed)
+        told = bench.at(lambda event: isinstance(event, FaultChanged))
+        assert opened - struck == pytest.approx(0.045)
+        assert told - opened == pytest.approx(0.005)
 
     on_bench(main)
 

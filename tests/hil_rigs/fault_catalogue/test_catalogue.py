@@ -31,6 +31,12 @@ def test_every_fault_says_what_it_does_and_takes_its_defaults(entry: Entry) -> N
         entry.checked({**required, "nonsense": 1})
 
 
+def test_a_fault_at_the_cable_says_as_what_it_is_reported() -> None:
+    assert find("cable.CableCheckFault.insulation").effect.endswith("; reported as GroundFailure")
+    assert find("cable.UnderVoltage").effect.endswith("; reported as PowerLoss")
+    assert "reported as" not in find("cable.OverVoltage").effect
+
+
 def test_a_name_that_is_nearly_right_gets_a_hint() -> None:
     assert find("line.corrupt").name == "line.corrupt"
     with pytest.raises(LocalError, match=r"did you mean line\.corrupt"):
