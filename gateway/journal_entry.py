@@ -14,6 +14,10 @@ class JournalError(RigError):
     """The journal's file cannot be used: says which file and what to do."""
 
 
+class JournalNotBegunError(JournalError):
+    """A file without any table: whoever made it ended before the first commit. A gateway goes on with it."""
+
+
 class JournalFullError(JournalError):
     """No room: nothing of the batch was kept, so nothing of it was signed or released."""
 

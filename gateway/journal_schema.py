@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from gateway.journal_entry import JournalError
+from gateway.journal_entry import JournalError, JournalNotBegunError
 
 VERSION = 2
 
@@ -78,8 +78,7 @@ _SAME = {
 def migrate(path: Path, connection: sqlite3.Connection) -> None:
     """Make the tables that are missing. Raises JournalError for a file of a version that is not known."""
     version = _version(connection)
-    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if version == 0 and tables == 0:
+    if version == 0 and not _has_tables(connection):
         connection.executescript(f"BEGIN;{_SCHEMA}{_RECEIPT}{_guards(_TABLES)}PRAGMA user_version = {VERSION};COMMIT;")
     elif version == 1:
         connection.executescript(f"BEGIN;{_RECEIPT}{_guards(('receipt',))}PRAGMA user_version = {VERSION};COMMIT;")
@@ -89,6 +88,10 @@ def migrate(path: Path, connection: sqlite3.Connection) -> None:
 def check_version(path: Path, connection: sqlite3.Connection) -> None:
     """Raises JournalError for a file of a version that is not known; 1 can be read as it is."""
     version = _version(connection)
+    if version == 0 and not _has_tables(connection):
+        raise JournalNotBegunError(
+            f"{path} holds nothing: the gateway that made it ended before it began; start it again"
+        )
     if version not in (1, VERSION):
         raise JournalError(
             f"{path} has schema version {version}, this program knows {VERSION}; "
@@ -99,6 +102,10 @@ def check_version(path: Path, connection: sqlite3.Connection) -> None:
 def keeps_receipts(connection: sqlite3.Connection) -> bool:
     """Whether the file has a place for them."""
     return _version(connection) == VERSION
+
+
+def _has_tables(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.journal_check import DamagedJournalError, check_journal
-from gateway.journal_entry import Entry, JournalError, Signed, Stream
+from gateway.journal_entry import Entry, JournalError, JournalNotBegunError, Signed, Stream
 from gateway.journal_store import JournalStore
 from ocmf.payload import payload_hash
 from ports.errors import LocalError
@@ -88,6 +88,15 @@ def test_files_that_are_no_journal_are_refused(tmp_path: Path) -> None:
         with pytest.raises(JournalError, match="schema version 99"):
             opens(newer)
     JournalStore.open(tmp_path / "new.db").close()  # no lock is left behind
+
+
+def test_a_file_that_nobody_got_to_begin_is_begun_by_the_next_gateway(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    sqlite3.connect(path).execute("PRAGMA journal_mode = WAL").connection.close()
+    with pytest.raises(JournalNotBegunError, match="holds nothing: the gateway that made it ended before it began"):
+        JournalStore.open_read_only(path)
+    JournalStore.open(path).close()
+    JournalStore.open_read_only(path).close()
 
 
 def test_an_entry_whose_id_is_not_its_hash_is_our_own_fault(tmp_path: Path) -> None:

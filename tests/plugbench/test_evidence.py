@@ -57,5 +57,5 @@ def test_a_hostile_name_does_not_reach_the_terminal(
 
 def test_nothing_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evidence", "verify", str(tmp_path / "none.zip")]) == 2
-    assert main(["evidence", "verify", str(tmp_path)]) == 1
-    assert "manifest.json" in capsys.readouterr().out
+    assert main(["evidence", "verify", str(tmp_path)]) == 2
+    assert "manifest.json" in capsys.readouterr().err

@@ -44,11 +44,13 @@ def test_whatever_a_csms_does_to_one_call_every_value_takes_effect_once(tmp_path
 
 def test_what_is_not_there_cannot_be_broken(tmp_path: Path) -> None:
     with open_handle(RIGS / "csms.yaml", tmp_path) as rig:
-        with pytest.raises(RigError, match="no embedded pools"):
+        with pytest.raises(RigError, match="needs embedded pools"):
             rig.inject("pools.slow", seconds=5)
-        with pytest.raises(RigError, match="say which vehicle with V2G: there are none"):
+        with pytest.raises(
+            RigError, match=r"say which vehicle with V2G vehicle\.without_tls strikes \(on\); the rig has none"
+        ):
             rig.inject("vehicle.without_tls")
-        with pytest.raises(RigError, match="no backend 'cpo': there are csms"):
+        with pytest.raises(RigError, match=r'no backend "cpo" for delivery\.lost to strike; there are csms'):
             rig.inject("delivery.lost", on="cpo", times=1)
-        with pytest.raises(RigError, match="no embedded CSMS 'x'"):
+        with pytest.raises(RigError, match='no embedded CSMS "x"'):
             rig.inject("csms.away", on="x")
