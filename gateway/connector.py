@@ -316,17 +316,20 @@ class Connector:
         self.feed(Event.READING_GOOD if judged.is_good else Event.READING_WRONG, reading=judged)
 
     async def _sample(self) -> None:
-        await self._watch(identify=True, event=Event.SAMPLED)
+        await self._watch(Event.SAMPLED)
 
     async def _poll(self) -> None:
         if not self.reader.is_busy:
-            await self._watch(identify=False, event=None)
+            await self._watch(None)
 
-    async def _watch(self, *, identify: bool, event: Event | None) -> None:
-        """A reading while charging: shown, judged, and signed when it is a sample."""
+    async def _watch(self, event: Event | None) -> None:
+        """A reading while charging: shown, judged, and signed when it is a sample.
+
+        Who the meter is, is asked at begin and end; its driver looks at the serial number each time.
+        """
         transaction = self._open()
         try:
-            judged = await self._read(transaction, self.policy.meter_silence_s, identify=identify)
+            judged = await self._read(transaction, self.policy.meter_silence_s, identify=False)
         except LostMeterError as error:
             judged = stand_in(transaction.last, Quality.TIMEOUT, str(error))
             if self.policy.meter_lost is OnTrouble.STOP:
