@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 ONLY ?=
-WORKERS ?= auto
+# one more than there are cores: some tests wait for programs and real time
+WORKERS ?= $(shell echo $$(( $$(nproc) + 1 )))
 RIG ?= rigs/plug_and_charge.yaml
 
 .DEFAULT_GOAL := help

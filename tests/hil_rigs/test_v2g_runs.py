@@ -61,7 +61,13 @@ def codes(trace: list[dict[str, object]], kind: str, key: str) -> list[object]:
     return [event["data"][key] for event in trace if event["kind"] == kind]  # type: ignore[index]
 
 
-@pytest.mark.parametrize(("name", "kwh"), [("iso15118_ac", ["9.18", "2.00"]), ("din_dc", ["6.66"])])
+@pytest.mark.parametrize(
+    ("name", "kwh"),
+    [
+        ("iso15118_ac", ["9.18", "2.00"]),
+        pytest.param("din_dc", ["6.66"], marks=pytest.mark.soak),  # 1 100 messages; in short below: "DC, DIN"
+    ],
+)
 def test_the_examples_pass(tmp_path: Path, name: str, kwh: list[str]) -> None:
     outcome, trace = run(EXAMPLES / f"{name}.yaml", tmp_path)
     assert outcome.result.verdict == "pass", outcome.result

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backends.api.strict_json import MalformedBody, decode
@@ -64,6 +64,7 @@ def test_any_octets_are_read_or_refused(body: bytes) -> None:
         decode(body, dict[str, Any])
 
 
+@settings(max_examples=40)  # trees take long to draw
 @given(st.recursive(st.none() | st.booleans() | st.integers() | TEXT, lambda x: st.lists(x) | st.dictionaries(TEXT, x)))
 def test_plain_json_comes_back(value: object) -> None:
     assert decode(json.dumps({"value": value}).encode(), dict[str, Any]) == {"value": value}
