@@ -113,7 +113,7 @@ def proof_of_scale(stations: int = 1000, hours: float = 24.0) -> FleetPlan:
     return FleetPlan(
         stations=stations,
         hours=hours,
-        seed=31,  # so few requests to the pools that 1 % of them are none with most seeds; with this one they refuse one
+        seed=31,  # 1 % of so few requests to the pools are none with most seeds; with this one they refuse one
         sessions=max(1, round(2 * max(hours, 24.0) / 24.0)),
         session_h=4.0 * part,
         iso15118=Iso15118(stations=stations // 50),
