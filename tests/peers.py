@@ -1,11 +1,12 @@
 """Foreign programs for tests, each in an environment of its own under .peers/, made once also when workers race.
 
-What cannot be made on this machine skips the test that asks for it, by name.
+What cannot be made on this machine skips the test that asks for it, by name; it is tried once in a run, by one worker.
 """
 
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from pathlib import Path
 import pytest
 
 PEERS = Path(__file__).resolve().parents[1] / ".peers"
-PATIENCE_S = 110
+PATIENCE_S = 100  # less than a test has
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
 
 
 @contextmanager
@@ -36,7 +38,7 @@ def npm_packages(name: str, *packages: str) -> Path:
     with alone(name) as folder:
         if not _made(folder, packages):
             command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)]
-            _run(name, [*command, *packages])
+            _run(folder, [*command, *packages])
             _note(folder, packages)
     return folder
 
@@ -46,8 +48,8 @@ def python_packages(name: str, *packages: str) -> Path:
     with alone(name) as folder:
         programs = folder / "venv" / "bin"
         if not _made(folder, packages):
-            _run(name, [sys.executable, "-m", "venv", "--clear", str(programs.parent)])
-            _run(name, [str(programs / "python"), "-m", "pip", "install", "-q", *packages])
+            _run(folder, [sys.executable, "-m", "venv", "--clear", str(programs.parent)])
+            _run(folder, [str(programs / "python"), "-m", "pip", "install", "-q", *packages])
             _note(folder, packages)
     return programs
 
@@ -61,10 +63,18 @@ def _note(folder: Path, packages: tuple[str, ...]) -> None:
     (folder / "installed").write_text(" ".join(packages), encoding="utf-8")
 
 
-def _run(name: str, command: list[str]) -> None:
+def _run(folder: Path, command: list[str]) -> None:
+    """Run it, or skip the test: as it was skipped before in this run."""
+    failed = folder / f"failed-in-{RUN}"
+    if failed.is_file():
+        pytest.skip(failed.read_text(encoding="utf-8"))
     try:
         run = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+        why = run.stderr[-300:] if run.returncode else ""
     except (OSError, subprocess.TimeoutExpired) as error:
-        pytest.skip(f"{name} cannot be installed: {error}")
-    if run.returncode:
-        pytest.skip(f"{name} cannot be installed: {run.stderr[-300:]}")
+        why = str(error)
+    if why:
+        for older in folder.glob("failed-in-*"):
+            older.unlink()
+        failed.write_text(f"{folder.name} cannot be installed: {why}", encoding="utf-8")
+        pytest.skip(failed.read_text(encoding="utf-8"))

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +16,10 @@ from backends.operators.cpo.cpo import RunningCpo
 from hil_rigs.real_clock import RealClock
 from tests.backends.operators.cpo.parts import PASSWORD, accepting, event, running_cpo, signed
 from tests.backends.signed_records import RecordMaker
+from tests.peers import npm_packages
 
 pytestmark = pytest.mark.foreign
 
-PEER = Path(__file__).resolve().parents[2] / ".peers" / "ocpp-rpc"
 PACKAGE = "ocpp-rpc@2.2.1"
 CARD = "04A1B2C3"
 STATION_JS = """
@@ -62,15 +60,7 @@ const plan = JSON.parse(require('fs').readFileSync(0, 'utf8'));
 @pytest.fixture(scope="session")
 def peer() -> Path:
     """Its folder, with the package installed."""
-    if not (shutil.which("node") and shutil.which("npm")):
-        pytest.skip("ocpp-rpc needs node and npm, which are not installed")
-    if not (PEER / "node_modules" / "ocpp-rpc").is_dir():
-        PEER.mkdir(parents=True, exist_ok=True)
-        command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(PEER), PACKAGE]
-        install = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-        if install.returncode:
-            pytest.skip(f"npm could not install ocpp-rpc: {install.stderr[-300:]}")
-    return PEER
+    return npm_packages("ocpp-rpc", PACKAGE)
 
 
 async def run(peer: Path, cpo: RunningCpo, plan: dict[str, Any], then: Any = None) -> dict[str, Any]:

@@ -7,9 +7,6 @@ skipped by name when that fails. It prints every event that it understood.
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import subprocess
-import venv
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
@@ -24,25 +21,15 @@ from ports.authorisation import AuthorisationRequest
 from ports.contracts import ContractAction
 from ports.errors import PeerError
 from tests.backend_client.ocpp.station import FakeStation, Maker
+from tests.peers import python_packages
 
 pytestmark = [pytest.mark.foreign, pytest.mark.timeout(300)]
-PEER = Path(__file__).resolve().parents[2] / ".peers" / "ocpp-csms"
 PACKAGE = "ocpp-csms==0.1.0"
 
 
 def program() -> Path:
-    """The command; its environment is made once for all workers. Skips when that cannot be."""
-    PEER.mkdir(parents=True, exist_ok=True)
-    found = PEER / "venv" / "bin" / "ocpp-csms"
-    with (PEER / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not found.is_file():
-            venv.create(PEER / "venv", with_pip=True)
-            command = [str(PEER / "venv/bin/python"), "-m", "pip", "install", "-q", PACKAGE]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
-            if done.returncode:
-                pytest.skip(f"{PACKAGE} could not be installed: {done.stderr[-300:]}")
-    return found
+    """The command, in an environment of its own."""
+    return python_packages("ocpp-csms", PACKAGE) / "ocpp-csms"
 
 
 class Judge:

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import fcntl
 import json
-import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,9 +29,9 @@ from ports.authorisation import AuthorisationRequest, ContractStatus
 from ports.contracts import ContractAction
 from tests.backend_client.ocpp.station import FakeStation, Maker
 from tests.backend_client.ocpp.test_contracts import LEAF, SUB
+from tests.peers import npm_packages
 
 pytestmark = [pytest.mark.foreign, pytest.mark.timeout(200)]
-PEER = Path(__file__).resolve().parents[2] / ".peers" / "ocpp-rpc"
 PACKAGE = "ocpp-rpc@2.2.1"
 SERVER_JS = """
 const { RPCServer, createRPCError } = require('ocpp-rpc');
@@ -78,21 +75,6 @@ server.listen(0, '127.0.0.1').then((http) => tell({ port: http.address().port })
 """
 
 
-def install() -> None:
-    """Into .peers, once for all workers; skips when that cannot be."""
-    if not (shutil.which("node") and shutil.which("npm")):
-        pytest.skip("ocpp-rpc needs node and npm, which are not installed")
-    PEER.mkdir(parents=True, exist_ok=True)
-    with (PEER / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if (PEER / "node_modules" / "ocpp-rpc" / "package.json").is_file():
-            return
-        command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(PEER), PACKAGE]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
-        if done.returncode:
-            pytest.skip(f"npm could not install {PACKAGE}: {done.stderr[-300:]}")
-
-
 @dataclass
 class Judge:
     """The server's process; `said` is what it has told so far."""
@@ -123,12 +105,11 @@ class Judge:
 
 @pytest.fixture
 async def judge() -> AsyncIterator[Judge]:
-    install()
     process = await asyncio.create_subprocess_exec(
         "node",
         "-e",
         SERVER_JS,
-        cwd=PEER,
+        cwd=npm_packages("ocpp-rpc", PACKAGE),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=1 << 20,
