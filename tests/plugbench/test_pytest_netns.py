@@ -137,6 +137,7 @@ network._unshare = _unshare
 """
 
 
+@pytest.mark.soak
 def test_without_root_they_share_and_it_is_said(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(UNABLE)
     output = run(pytester, "def test_here(): pass\n", "--netns", "always", "-p", "conftest")
