@@ -59,6 +59,7 @@ def test_real_time_has_the_machine_for_itself(library: Path, files: list[Scenari
     assert jobs_of([files[0], *load_scenarios(library)], 7) == 1
 
 
+@pytest.mark.soak  # CI runs the whole library side by side, see `make scenarios`
 def test_side_by_side_gives_what_one_after_the_other_gives(files: list[ScenarioFile], tmp_path: Path) -> None:
     alone, together = tmp_path / "alone", tmp_path / "together"
     for folder in (alone, together):
