@@ -19,7 +19,6 @@ from hil_rigs.scenario.remains import Remains
 from hil_rigs.scenario.verifiers import VERIFIERS
 from ocmf.container import FormatError, parse
 from ocmf.verify import InvalidSignatureError, UndecidableError, verify_record
-from ports.backend import SignedRecord
 from ports.errors import LocalError
 
 Values = Mapping[str, Value]
@@ -180,11 +179,6 @@ def _values(remains: Remains, values: Values) -> list[str]:
         query = "SELECT count(*) FROM csms_signed_values WHERE page = ?"
         (found,) = database.execute(query, (page,)).fetchone()
     return [] if found == wanted else [f"{found} values of page {page}, not {wanted}"]
-
-
-def records_of(remains: Remains, transaction: int) -> list[SignedRecord]:
-    """The records of the n-th transaction, from 1."""
-    return list(remains.transactions().values())[transaction - 1]
 
 
 def _holdings(remains: Remains, values: Values) -> list[str]:

@@ -13,6 +13,7 @@ from tests.plugbench.test_pytest_plugin import RIG
 
 WHY = why_not()
 HERE = str(OWN.readlink())
+# unshare(2) wants CAP_SYS_ADMIN: without it there are no namespaces to test; that users are told so is tested below
 needs_root = pytest.mark.skipif(bool(WHY), reason=f"no network namespaces here: {WHY}")
 
 TESTS = """\

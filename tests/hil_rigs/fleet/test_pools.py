@@ -59,7 +59,7 @@ def test_the_pools_see_the_path_without_the_station_and_contracts_are_counted() 
     assert answers == [200, 200]
     assert pools.handed_out == Counter({"A": 2})
     assert events[0].data == {"station": "A", "path": CONTRACT_PATH, "status": 200, "fault": "none"}
-    pools, answers, _ = asked(Faults(errors=0, lost_acks=0), "/v1/root/rootCerts", 1)
+    pools, answers, _ = asked(Faults(errors=0, lost_acks=0), "/v1/ccp/other", 1)
     assert answers == [404]
     assert not +pools.handed_out
 
